@@ -1,0 +1,193 @@
+"""One row per utterance: what was said, by whom, with which emotion, and where the audio lies."""
+
+import csv
+import io
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+from vocalics.errors import CorpusError
+from vocalics.files import write_atomically
+
+_NUMBERS = {"duration_s"}
+
+
+@dataclass(frozen=True)
+class Utterance:
+    """One labelled recording.
+
+    Attributes
+    ----------
+    id
+        ``corpus/stem``: the same for a wav, flac or opus copy, in folders or flat; splits name utterances by it.
+    path
+        Relative to the manifest's root, with forward slashes.
+    corpus
+        Name in the registry of corpora, or ``folder``.
+    speaker
+        Unique within the corpus; empty when unknown.
+    gender
+        ``female``, ``male`` or empty when unknown.
+    emotion
+        A canonical emotion, or the corpus's own label where it has no place among the eight.
+    intensity
+        The corpus's own word, or empty.
+    sentence
+        The corpus's own code of what was said, or empty.
+    duration_s
+        Seconds.
+    digest
+        SHA-256 of the decoded samples (mono, 16 bit), so that a copy in another lossless coding has the same.
+    """
+
+    id: str
+    path: str
+    corpus: str
+    speaker: str
+    gender: str
+    emotion: str
+    intensity: str
+    sentence: str
+    duration_s: float
+    digest: str
+
+
+COLUMNS = tuple(field.name for field in fields(Utterance))
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """Utterances under one root folder, sorted by id, each id once.
+
+    Attributes
+    ----------
+    root
+        Folder that every `Utterance.path` is relative to.
+    utterances
+        Sorted by id.
+    """
+
+    root: Path
+    utterances: tuple[Utterance, ...]
+
+    def __post_init__(self) -> None:
+        ordered = tuple(sorted(self.utterances, key=lambda utterance: utterance.id))
+        twice = [name for name, count in Counter(u.id for u in ordered).items() if count > 1]
+        if twice:
+            raise CorpusError(
+                f"{len(twice)} utterance ids stand more than once in the manifest (first: '{twice[0]}'). "
+                "Each recording may be listed once; remove the copies."
+            )
+        object.__setattr__(self, "root", Path(self.root))
+        object.__setattr__(self, "utterances", ordered)
+
+    def __len__(self) -> int:
+        return len(self.utterances)
+
+    def __iter__(self) -> Iterator[Utterance]:
+        return iter(self.utterances)
+
+    @property
+    def corpora(self) -> tuple[str, ...]:
+        """Names of the corpora in it, sorted."""
+        return tuple(sorted({utterance.corpus for utterance in self}))
+
+    @property
+    def speakers(self) -> tuple[tuple[str, str], ...]:
+        """Every (corpus, speaker), sorted."""
+        return tuple(sorted({(utterance.corpus, utterance.speaker) for utterance in self}))
+
+    def audio_path(self, utterance: Utterance) -> Path:
+        """Return where the utterance's audio lies."""
+        return self.root / utterance.path
+
+    def filter(self, keep: Callable[[Utterance], bool]) -> "Manifest":
+        """Return the manifest of the utterances for which `keep` is true."""
+        return replace(self, utterances=tuple(u for u in self if keep(u)))
+
+    def select(self, ids: Iterable[str]) -> "Manifest":
+        """Return the manifest of these ids; `CorpusError` names the first that is missing."""
+        by_id = {utterance.id: utterance for utterance in self}
+        wanted = list(ids)
+        missing = [name for name in wanted if name not in by_id]
+        if missing:
+            raise CorpusError(
+                f"{len(missing)} of {len(wanted)} utterances are not in the manifest (first: '{missing[0]}'). "
+                "Scan the same corpora that the split was made from."
+            )
+        return replace(self, utterances=tuple(by_id[name] for name in wanted))
+
+    def project(self, emotions: Iterable[str], merge: Mapping[str, str] | None = None) -> "tuple[Manifest, Counter[str]]":
+        """Keep the utterances of a vocabulary, and count what was dropped by label.
+
+        Parameters
+        ----------
+        emotions
+            The vocabulary.
+        merge
+            Labels counted as another, for example ``{"calm": "neutral"}``.
+        """
+        vocabulary = set(emotions)
+        renamed = [replace(u, emotion=(merge or {}).get(u.emotion, u.emotion)) for u in self]
+        dropped = Counter(u.emotion for u in renamed if u.emotion not in vocabulary)
+        return replace(self, utterances=tuple(u for u in renamed if u.emotion in vocabulary)), dropped
+
+    def save(self, path: str | Path) -> None:
+        """Write the table as ``.csv`` or ``.parquet``, atomically; paths are kept relative to `root`."""
+        path = Path(path)
+        if path.suffix == ".parquet":
+            import pyarrow as pa
+            import pyarrow.parquet as pq
+
+            table = pa.table({name: [getattr(u, name) for u in self] for name in COLUMNS})
+            table = table.replace_schema_metadata({"vocalics.root": str(self.root.resolve())})
+            sink = io.BytesIO()
+            pq.write_table(table, sink)
+            write_atomically(path, sink.getvalue())
+        elif path.suffix == ".csv":
+            text = io.StringIO()
+            writer = csv.writer(text, lineterminator="\n")
+            writer.writerow((*COLUMNS, "root"))
+            writer.writerows((*asdict(u).values(), self.root.resolve()) for u in self)
+            write_atomically(path, text.getvalue().encode())
+        else:
+            raise CorpusError(f"cannot write a manifest to '{path}': name a file that ends in .parquet or .csv.")
+
+
+def load_manifest(path: str | Path) -> Manifest:
+    """Read a manifest that `Manifest.save` wrote.
+
+    A table that people made themselves (path and emotion, little else) is read by the corpus reader ``folder`` instead.
+    """
+    path = Path(path)
+    rows, root = _rows(path)
+    missing = [name for name in COLUMNS if rows and name not in rows[0]]
+    if missing or not rows:
+        what = f"lacks the column '{missing[0]}'" if missing else "holds no rows"
+        raise CorpusError(f"{path} {what}; make a manifest with 'vocalics corpus scan NAME ROOT -o MANIFEST'.")
+    try:
+        utterances = tuple(
+            Utterance(**{k: float(row[k]) if k in _NUMBERS else str(row[k] or "") for k in COLUMNS}) for row in rows
+        )
+    except (TypeError, ValueError) as error:
+        raise CorpusError(f"{path} has a value that does not fit its column: {error}.") from None
+    return Manifest(Path(root) if root else path.parent, utterances)
+
+
+def _rows(path: Path) -> tuple[list[dict[str, Any]], str]:
+    if not path.is_file():
+        raise CorpusError(f"there is no manifest '{path}'; make one with 'vocalics corpus scan NAME ROOT -o {path}'.")
+    try:
+        if path.suffix == ".parquet":
+            import pyarrow.parquet as pq
+
+            table = pq.read_table(path)
+            metadata = table.schema.metadata or {}
+            return table.to_pylist(), metadata.get(b"vocalics.root", b"").decode()
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            rows: list[dict[str, Any]] = list(csv.DictReader(file))
+        return rows, str(rows[0].get("root") or "") if rows else ""
+    except (OSError, ValueError, csv.Error) as error:  # pyarrow's errors are ValueErrors
+        raise CorpusError(f"{path} is neither a CSV nor a Parquet table: {error}.") from None

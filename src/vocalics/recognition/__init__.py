@@ -1,0 +1,1 @@
+"""The recognition wing: what users run. NumPy and ONNX Runtime, no PyTorch."""
