@@ -119,7 +119,9 @@ class Manifest:
             )
         return replace(self, utterances=tuple(by_id[name] for name in wanted))
 
-    def project(self, emotions: Iterable[str], merge: Mapping[str, str] | None = None) -> "tuple[Manifest, Counter[str]]":
+    def project(
+        self, emotions: Iterable[str], merge: Mapping[str, str] | None = None
+    ) -> "tuple[Manifest, Counter[str]]":
         """Keep the utterances of a vocabulary, and count what was dropped by label.
 
         Parameters
@@ -153,23 +155,29 @@ class Manifest:
             writer.writerows((*asdict(u).values(), self.root.resolve()) for u in self)
             write_atomically(path, text.getvalue().encode())
         else:
-            raise CorpusError(f"cannot write a manifest to '{path}': name a file that ends in .parquet or .csv.")
+            raise CorpusError(
+                f"cannot write a manifest to '{path}': name a file that ends in .parquet or .csv."
+            )
 
 
 def load_manifest(path: str | Path) -> Manifest:
     """Read a manifest that `Manifest.save` wrote.
 
-    A table that people made themselves (path and emotion, little else) is read by the corpus reader ``folder`` instead.
+    A table that people made themselves (path and emotion, little else) is read by the corpus reader
+    ``folder`` instead.
     """
     path = Path(path)
     rows, root = _rows(path)
     missing = [name for name in COLUMNS if rows and name not in rows[0]]
     if missing or not rows:
         what = f"lacks the column '{missing[0]}'" if missing else "holds no rows"
-        raise CorpusError(f"{path} {what}; make a manifest with 'vocalics corpus scan NAME ROOT -o MANIFEST'.")
+        raise CorpusError(
+            f"{path} {what}; make a manifest with 'vocalics corpus scan NAME ROOT -o MANIFEST'."
+        )
     try:
         utterances = tuple(
-            Utterance(**{k: float(row[k]) if k in _NUMBERS else str(row[k] or "") for k in COLUMNS}) for row in rows
+            Utterance(**{k: float(row[k]) if k in _NUMBERS else str(row[k] or "") for k in COLUMNS})
+            for row in rows
         )
     except (TypeError, ValueError) as error:
         raise CorpusError(f"{path} has a value that does not fit its column: {error}.") from None
@@ -178,7 +186,9 @@ def load_manifest(path: str | Path) -> Manifest:
 
 def _rows(path: Path) -> tuple[list[dict[str, Any]], str]:
     if not path.is_file():
-        raise CorpusError(f"there is no manifest '{path}'; make one with 'vocalics corpus scan NAME ROOT -o {path}'.")
+        raise CorpusError(
+            f"there is no manifest '{path}'; make one with 'vocalics corpus scan NAME ROOT -o {path}'."
+        )
     try:
         if path.suffix == ".parquet":
             import pyarrow.parquet as pq

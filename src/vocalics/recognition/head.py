@@ -1,4 +1,4 @@
-"""The affine head in NumPy: the same answer as the graph, and adaptation to a speaker without running the network again."""
+"""The affine head in NumPy: the graph's answer, and adaptation to a speaker without running the network."""
 
 from dataclasses import dataclass, replace
 
@@ -40,7 +40,11 @@ class AffineHead:
     def from_card(cls, head: Head) -> "AffineHead":
         """Read the head's numbers from a card."""
         return cls(
-            np.asarray(head.weight), np.asarray(head.bias), np.asarray(head.mean), np.asarray(head.std), head.temperature
+            np.asarray(head.weight),
+            np.asarray(head.bias),
+            np.asarray(head.mean),
+            np.asarray(head.std),
+            head.temperature,
         )
 
     def logits(self, embeddings: npt.ArrayLike) -> FloatArray:
@@ -57,7 +61,8 @@ class AffineHead:
     def adapted(self, embeddings: npt.ArrayLike, shrinkage: float = SHRINKAGE) -> "AffineHead":
         """Return the head with its mean and standard deviation moved to a speaker's, unlabelled.
 
-        Each statistic is a mixture: n clips of the speaker weigh n / (n + shrinkage), the training utterances the rest.
+        Each statistic is a mixture: n clips of the speaker weigh n / (n + shrinkage), the training
+        utterances the rest.
 
         Parameters
         ----------
@@ -68,12 +73,14 @@ class AffineHead:
 
         References
         ----------
-        Busso, Metallinou, Narayanan: Iterative feature normalization for emotional speech detection. ICASSP 2011.
+        Busso, Metallinou, Narayanan: Iterative feature normalization for emotional speech detection. ICASSP
+        2011.
         """
         clips = np.asarray(embeddings, dtype=np.float64)
         if clips.ndim != 2 or clips.shape[1] != self.mean.shape[0] or not len(clips):
             raise UsageError(
-                f"embeddings to adapt with have the shape {clips.shape}; give (n_clips, {self.mean.shape[0]}), n_clips at least 1."
+                f"embeddings to adapt with have the shape {clips.shape}; give (n_clips, "
+                f"{self.mean.shape[0]}), n_clips at least 1."
             )
         share = len(clips) / (len(clips) + shrinkage)
         mean = share * clips.mean(axis=0) + (1 - share) * self.mean

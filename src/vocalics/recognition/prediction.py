@@ -19,7 +19,8 @@ class Prediction:
     probabilities
         Calibrated probability of every emotion of the model, in the card's order; empty with `emotion` None.
     abstained
-        True when the model does not vouch for an emotion; `reason` says why (``"no speech"`` or ``"low confidence"``).
+        True when the model does not vouch for an emotion; `reason` says why (``"no speech"`` or ``"low
+        confidence"``).
     duration_s
         Length of the recording in seconds; None when it could not be read.
     model

@@ -1,0 +1,55 @@
+# Short names for what is done often. Every target runs in the active environment, or in .venv when there is one.
+
+export PATH := justfile_directory() / ".venv/bin" + ":" + env("PATH")
+
+# A virtual environment with everything
+setup:
+    python3 -m venv .venv
+    .venv/bin/pip install -e ".[dev]"
+
+# All tests, or those named
+test *ARGS:
+    pytest {{ ARGS }}
+
+# Style, types and import contracts
+lint:
+    ruff check
+    ruff format --check
+    mypy
+    lint-imports
+
+# Write the code as ruff would
+format:
+    ruff check --fix
+    ruff format
+
+# The exact versions that the tests run with, into requirements-dev.lock
+lock:
+    rm -rf .venv-lock
+    python3 -m venv .venv-lock
+    .venv-lock/bin/pip install -e ".[dev]"
+    echo "# Made by 'just lock': pip install -r requirements-dev.lock, then pip install --no-deps -e ." >requirements-dev.lock
+    .venv-lock/bin/pip freeze --exclude-editable | sed 's/+cpu$//' >>requirements-dev.lock
+    rm -r .venv-lock
+
+# The command line's help, into docs/command-line.md
+docs:
+    python docs/make_command_line.py
+
+# The example clips (needs espeak-ng)
+clips:
+    python examples/make_clips.py
+
+# Timings, one table each
+bench:
+    for script in benchmarks/*.py; do python "$script"; done
+
+# The bundled model, from RAVDESS and nEMO under VOCALICS_DATA
+model:
+    vocalics benchmark vocalics -o runs/vocalics-folds
+    vocalics train vocalics --protocol all -o runs/vocalics
+    vocalics export runs/vocalics --evaluation runs/vocalics-folds -o src/vocalics/models/vocalics.onnx
+
+# What must be green before a change lands
+ci:
+    .ci/run

@@ -1,0 +1,225 @@
+"""``vocalics corpus``: which corpora there are, how to get one, what a folder holds, and what leaks in it."""
+
+import json
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from vocalics.cli.screen import printable, tell
+
+if TYPE_CHECKING:
+    from vocalics.lab.corpora import Note
+    from vocalics.lab.manifest import Manifest
+
+app = typer.Typer(help="List, download, scan and audit corpora of emotional speech.", no_args_is_help=True)
+
+
+class Format(StrEnum):
+    """How an answer is written to stdout."""
+
+    table = "table"
+    json = "json"
+
+
+Form = Annotated[
+    Format | None, typer.Option("--format", "-f", help="Default: table in a terminal, else json.")
+]
+
+
+@app.command("list")
+def list_corpora(format: Form = None) -> None:
+    """List the corpora that can be read, with their licences and how to get them."""
+    from vocalics.lab.corpora import CORPORA
+
+    shown = ("name", "languages", "speakers", "utterances", "emotions", "licence", "how_to_get")
+    fields = (*shown, "title", "citation", "home")
+    rows = [{field: getattr(info, field) for field in fields} for info in CORPORA.values()]
+    if _form(format) is Format.json:
+        _print_json(rows)
+        return
+    _print_table(
+        [field.replace("_", " ") for field in shown], [[row[field] for field in shown] for row in rows]
+    )
+    tell("recordings of your own are read too: see 'vocalics corpus scan --help'")
+
+
+@app.command()
+def download(
+    name: Annotated[str, typer.Argument(help="Name of the corpus; 'vocalics corpus list' has them.")],
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            help="Data folder; the corpus goes to DIR/NAME.", metavar="DIR", show_default="VOCALICS_DATA"
+        ),
+    ] = None,
+    mirror: Annotated[
+        str, typer.Option(metavar="URL", help="Address to use instead of the corpus's own.")
+    ] = "",
+    workers: Annotated[int, typer.Option(min=1, max=32, help="Files fetched at the same time.")] = 4,
+) -> None:
+    """Fetch a corpus from its public home; a download that was cut goes on where it stopped."""
+    from vocalics.lab import corpora
+
+    info = corpora.get(name)
+    tell(f"{info.title}, {info.licence}; please cite: {info.citation}")
+    with _progress(f"fetching {name}", in_bytes=True) as progress:
+        done = corpora.download(
+            name, corpora.data_folder(data), mirror=mirror, progress=progress, workers=workers
+        )
+    tell(f"{done.fetched:,} files fetched, {done.already_there:,} were there already")
+    for url, digest in done.unverified:
+        tell(f"not verified, since nobody published its digest: {url} is {digest}")
+    if done.recordings != info.utterances:
+        tell(f"{done.recordings:,} of the corpus's {info.utterances:,} recordings are there")
+    typer.echo(str(done.folder))
+
+
+@app.command()
+def scan(
+    name: Annotated[
+        str,
+        typer.Argument(
+            help="Name of the corpus; 'folder' for recordings of your own; 'all' for a whole data folder."
+        ),
+    ],
+    root: Annotated[Path, typer.Argument(help="Its folder; for 'folder' also a CSV or Parquet table.")],
+    output: Annotated[
+        Path, typer.Option("-o", "--output", metavar="MANIFEST", help="A .parquet or .csv file.")
+    ],
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Threads that decode.", show_default="one a core")
+    ] = None,
+    format: Form = None,
+) -> None:
+    """Read a corpus's folder and write its manifest: one row per recording.
+
+    For 'folder', the labels stand in the names of folders (happy/clip.wav), in the names of files
+    (clip_angry_01.wav), or in a table with the columns path and emotion, and perhaps speaker, gender,
+    intensity and sentence.
+
+    Exit code 1: some files could not be read; the others are in the manifest.
+    """
+    from vocalics.errors import UsageError
+    from vocalics.lab import corpora
+
+    if output.suffix not in (".parquet", ".csv"):
+        raise UsageError(f"'{output}' names no kind of table; let the manifest end in .parquet or .csv.")
+    notes: list[Note] = []
+    with _progress(f"reading {name}") as progress:
+        if name == "all":
+            manifest = corpora.scan_data(root, progress=progress, notes=notes.append, workers=workers)
+        else:
+            manifest = corpora.scan(name, root, progress=progress, notes=notes.append, workers=workers)
+    for note in notes:
+        tell(note.message)
+    manifest.save(output)
+    _print_manifest(manifest, output, notes, _form(format))
+    if any(note.failed for note in notes):
+        raise typer.Exit(1)
+
+
+@app.command()
+def audit(
+    manifest: Annotated[Path, typer.Argument(help="A manifest from 'vocalics corpus scan'.")],
+    split: Annotated[Path | None, typer.Option(metavar="FILE", help="A split made from it.")] = None,
+    format: Form = None,
+) -> None:
+    """Look for leaks: the same audio twice, and with a split what stands on two sides of it.
+
+    Exit code 1: something was found that forbids a training.
+    """
+    from vocalics.lab.audit import audit as look_for_leaks
+    from vocalics.lab.manifest import load_manifest
+    from vocalics.lab.splits import load_split
+
+    report = look_for_leaks(load_manifest(manifest), load_split(split) if split else None)
+    if _form(format) is Format.json:
+        _print_json(report.to_dict())
+    else:
+        _print_table(
+            ["", "kind", "what was found"],
+            [[finding.severity, finding.kind, finding.message] for finding in report.findings],
+        )
+    if any(finding.severity == "refused" for finding in report.findings):
+        raise typer.Exit(1)
+
+
+def _print_manifest(manifest: "Manifest", path: Path, notes: "Sequence[Note]", form: Format) -> None:
+    """Print what a manifest holds: for each corpus its speakers, hours and emotions."""
+    rows = []
+    for corpus in manifest.corpora:
+        own = [utterance for utterance in manifest if utterance.corpus == corpus]
+        rows.append(
+            {
+                "corpus": corpus,
+                "utterances": len(own),
+                "speakers": len({utterance.speaker for utterance in own if utterance.speaker}),
+                "hours": round(sum(utterance.duration_s for utterance in own) / 3600, 2),
+                "emotions": dict(Counter(utterance.emotion for utterance in own).most_common()),
+            }
+        )
+    if form is Format.json:
+        told = [{"kind": note.kind, "count": note.count, "message": note.message} for note in notes]
+        _print_json({"manifest": str(path), "corpora": rows, "notes": told})
+    else:
+        _print_table(list(rows[0]), [list(row.values()) for row in rows])
+
+
+def _form(format: Format | None) -> Format:
+    return format or (Format.table if sys.stdout.isatty() else Format.json)
+
+
+def _print_json(value: Any) -> None:
+    typer.echo(json.dumps(value, indent=1, ensure_ascii=False))
+
+
+def _print_table(names: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=box.SIMPLE_HEAD, header_style="dim")
+    for index, name in enumerate(names):
+        numbers = bool(rows) and isinstance(rows[0][index], int | float)
+        table.add_column(name, justify="right" if numbers else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(_cell(value)) for value in row))
+    Console().print(table)
+
+
+def _cell(value: object) -> str:
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name} {count:,}" for name, count in value.items())
+    if isinstance(value, tuple):
+        return ", ".join(map(str, value))
+    return printable(f"{value:,}" if isinstance(value, int) else str(value))
+
+
+@contextmanager
+def _progress(what: str, in_bytes: bool = False) -> Iterator[Callable[[int, int | None], None] | None]:
+    """Draw a bar on stderr when that is a terminal; yields what is to be called with (done, all)."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        DownloadColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+    )
+
+    counter = DownloadColumn() if in_bytes else MofNCompleteColumn()
+    columns = (TextColumn("{task.description}"), BarColumn(), counter, TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(what, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)

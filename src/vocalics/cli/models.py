@@ -1,0 +1,137 @@
+"""``vocalics models``: which models there are, and what their cards say."""
+
+import json
+import sys
+from collections.abc import Iterator
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from vocalics.cli.screen import tell
+
+if TYPE_CHECKING:
+    from vocalics.recognition.model import Model
+
+app = typer.Typer(help="List the bundled models, or read a model's card.", invoke_without_command=True)
+
+#: In a table for people: how many entries are spelled out, and how deep mappings are followed.
+_SPELLED_OUT, _DEEPEST = 12, 3
+
+
+class Format(StrEnum):
+    """How a card is written."""
+
+    table = "table"
+    json = "json"
+
+
+Output = Annotated[
+    Format | None, typer.Option("--format", "-f", help="Default: table in a terminal, else json.")
+]
+
+
+@app.callback()
+def models(context: typer.Context) -> None:
+    """List the bundled models, or read a model's card."""
+    if context.invoked_subcommand is None:
+        list_models()
+
+
+@app.command("list")
+def list_models(format: Output = None) -> None:
+    """List the models that came with this installation."""
+    from vocalics.recognition import model_file
+    from vocalics.recognition.model import Model
+
+    found = [Model.load(name) for name in model_file.list_models()]
+    if _form(format) is Format.json:
+        rows = [model.card.model_dump(mode="json", exclude={"head"}) for model in found]
+        typer.echo(json.dumps(rows, ensure_ascii=False))
+        return
+    for model in found:
+        typer.echo(f"{model.path.stem}  {_size(model)}, {model.card.licence}")
+        typer.echo(f"    {model.card.description}")
+        typer.echo(f"    {', '.join(model.emotions)}")
+    if not found:
+        tell("no model is bundled with this installation; name one by its path.")
+
+
+@app.command("info")
+def info(
+    model: Annotated[str, typer.Argument(metavar="NAME|PATH", help="A bundled model, or an .onnx file.")],
+    format: Output = None,
+) -> None:
+    """Read a model's card: what it answers, how well, what it was made from, and its limits."""
+    from vocalics.recognition.model import Model
+
+    opened = Model.load(model)
+    if _form(format) is Format.json:
+        typer.echo(opened.card.to_json())
+        return
+    card = opened.card
+    typer.echo(f"{card.name}  ({opened.path.name}, {_size(opened)})\n{card.description}\n")
+    about = {
+        "answers": ", ".join(card.emotions),
+        "hears": f"mono at {card.sample_rate:,} Hz, up to {card.bandwidth_hz:,.0f} Hz; "
+        f"{card.minimum_s:g} s or longer, in windows of {card.window_s:g} s",
+        "abstains": f"below a confidence of {card.abstain_below:g}",
+        "network": f"{card.network}, {card.parameters:,} parameters (recipe {card.recipe})",
+        "languages": ", ".join(card.languages) or "not stated",
+        "licence": card.licence,
+    }
+    training = {key: value for key, value in card.training.items() if key != "recipe"}  # JSON has all of it
+    for heading, section in {"": about, "training": training, "evaluation": card.evaluation}.items():
+        lines = list(_lines(section))
+        if heading and lines:
+            typer.echo(f"\n{heading}")
+        for line in lines:
+            typer.echo(f"  {line}" if heading else line)
+    if card.limits:
+        typer.echo("\nlimits")
+    for limit in card.limits:
+        typer.echo(f"  - {limit}")
+
+
+def _form(format: Format | None) -> Format:
+    return format or (Format.table if sys.stdout.isatty() else Format.json)
+
+
+def _lines(section: dict[str, Any], depth: int = 1) -> Iterator[str]:
+    """Spell out a mapping, one line an entry, deeper ones indented."""
+    width = max((len(key) for key in section), default=0)
+    for key, value in section.items():
+        text = _spell(value)
+        if text is None and depth < _DEEPEST and len(value) <= _SPELLED_OUT:
+            yield key
+            yield from (f"  {line}" for line in _lines(value, depth + 1))
+        else:
+            yield f"{key:{width}}  {text or f'{len(value)} entries'}"
+
+
+def _spell(value: Any) -> str | None:
+    """Return a value in a line, or None for a mapping that needs several.
+
+    Examples
+    --------
+    >>> _spell(0.61803), _spell({"mean": 0.62, "low": 0.58, "high": 0.66}), _spell({"nemo": ["01", "02"]})
+    ('0.618', '0.62 (0.58 to 0.66)', '2 (nemo 2)')
+    """
+    if isinstance(value, dict):
+        if value.keys() == {"mean", "low", "high"}:
+            return f"{_spell(value['mean'])} ({_spell(value['low'])} to {_spell(value['high'])})"
+        if value and all(isinstance(entries, list) for entries in value.values()):
+            parts = ", ".join(f"{name} {len(entries)}" for name, entries in value.items())
+            return f"{sum(map(len, value.values()))} ({parts})"
+        return None if value else "none"
+    if isinstance(value, list):
+        if len(value) > _SPELLED_OUT or any(isinstance(entry, list | dict) for entry in value):
+            return f"{len(value)} entries"
+        return ", ".join(_spell(entry) or "" for entry in value) or "none"
+    if isinstance(value, float):
+        return f"{value:.3g}"
+    return "not known" if value is None else str(value)
+
+
+def _size(model: "Model") -> str:
+    return f"{model.path.stat().st_size / 1e6:.1f} MB"

@@ -1,0 +1,198 @@
+"""How much a model gains from unlabelled clips of a speaker, and how much it loses when the clips are one-
+sided.
+
+For every tested clip sets of *other* clips of its speaker are drawn; its twin (same emotion, intensity and
+sentence) and any clip with the same audio are never among them. The draws follow from the seed and the clip
+alone, so all methods get the same sets.
+"""
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from vocalics.lab.manifest import Utterance
+from vocalics.lab.metrics import bootstrap_interval, recall, uar
+from vocalics.lab.scores import Scores
+from vocalics.recognition.head import AffineHead
+
+IntArray = npt.NDArray[np.int64]
+
+#: Sets drawn for every tested clip, where there is more than one way to draw.
+DRAWS = 20
+
+#: Clips of the speaker in the balanced settings; None is all that may be used.
+CLIP_COUNTS: tuple[int | None, ...] = (1, 3, 5, 10, 20, None)
+
+#: Clips in the settings with a skewed composition.
+SKEWED_CLIPS = 10
+
+_CALM = ("neutral", "calm")
+
+#: A draw: candidate clips of the speaker and a generator to positions of the chosen ones.
+_Draw = Callable[[list[Utterance], np.random.Generator], IntArray]
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One way to choose clips of a speaker.
+
+    Attributes
+    ----------
+    name
+        Such as ``5``, ``all``, ``only-angry``, ``mostly-neutral`` or ``dirichlet``.
+    draws
+        Sets for each tested clip.
+    draw
+        How a set is drawn; an empty one leaves the plain model.
+    """
+
+    name: str
+    draws: int
+    draw: _Draw
+
+
+def list_settings(
+    emotions: tuple[str, ...], clip_counts: tuple[int | None, ...] = CLIP_COUNTS
+) -> tuple[Setting, ...]:
+    """Every composition that an adapted figure is told for: balanced by chance, then skewed."""
+
+    def some(n_clips: int | None) -> _Draw:
+        return lambda clips, rng: rng.permutation(len(clips))[:n_clips]
+
+    def only(emotion: str) -> _Draw:
+        return lambda clips, rng: np.array(
+            [i for i, clip in enumerate(clips) if clip.emotion == emotion], dtype=int
+        )
+
+    balanced = (Setting(str(n or "all"), DRAWS if n else 1, some(n)) for n in clip_counts)
+    single = (Setting(f"only-{emotion}", 1, only(emotion)) for emotion in emotions)
+    return (
+        *balanced,
+        *single,
+        Setting("mostly-neutral", DRAWS, _mostly_neutral),
+        Setting("dirichlet", DRAWS, _dirichlet),
+    )
+
+
+def _mostly_neutral(clips: list[Utterance], rng: np.random.Generator) -> IntArray:
+    """Eight of ten clips neutral or calm, as far as there are so many."""
+    order = rng.permutation(len(clips))
+    calm = [i for i in order if clips[i].emotion in _CALM][: SKEWED_CLIPS * 8 // 10]
+    others = [i for i in order if clips[i].emotion not in _CALM][: SKEWED_CLIPS * 2 // 10]
+    return np.array([*calm, *others], dtype=int)
+
+
+def _dirichlet(clips: list[Utterance], rng: np.random.Generator) -> IntArray:
+    """Ten clips with shares of the emotions drawn from a Dirichlet distribution of concentration 0.5."""
+    emotions = sorted({clip.emotion for clip in clips})
+    shares = dict(zip(emotions, rng.dirichlet([0.5] * len(emotions)), strict=True))
+    weights = np.array([shares[clip.emotion] for clip in clips]) + 1e-9
+    n_clips = min(SKEWED_CLIPS, len(clips))
+    return rng.choice(len(clips), size=n_clips, replace=False, p=weights / weights.sum())
+
+
+def adapted_confusions(
+    scores: Scores,
+    head: AffineHead,
+    columns: list[int],
+    settings: tuple[Setting, ...],
+    draws: int = DRAWS,
+    seed: int = 0,
+) -> dict[str, dict[str, IntArray]]:
+    """Confusion matrix of every setting and speaker, summed over clips and draws.
+
+    Parameters
+    ----------
+    scores
+        Plain answers and embeddings; the speakers must be known.
+    head
+        The model's own head.
+    columns
+        Of the head's emotions, those that `scores` chooses among.
+    settings
+        Compositions, from `list_settings`.
+    draws
+        Sets for each clip and setting, where there is more than one way to draw.
+    seed
+        Of the draws.
+
+    Returns
+    -------
+    setting -> ``corpus/speaker`` -> counts (n_emotions, n_emotions).
+    """
+    size = len(scores.emotions)
+    speakers, truth = scores.speakers, scores.truth
+    found: dict[str, dict[str, IntArray]] = defaultdict(dict)
+    for setting in settings:
+        for tested in range(len(scores)):
+            counts = found[setting.name].setdefault(speakers[tested], np.zeros((size, size), dtype=np.int64))
+            others = [i for i, _ in _others(scores.utterances, tested)]
+            for rng in _generators(seed, scores.utterances[tested].id, min(setting.draws, draws)):
+                chosen = setting.draw([scores.utterances[i] for i in others], rng)
+                rows = scores.embeddings[[others[i] for i in chosen]]
+                adapted = head.adapted(rows) if len(rows) else head
+                logits = adapted.logits(scores.embeddings[tested : tested + 1])[0, columns]
+                counts[truth[tested], int(logits.argmax())] += 1
+    return dict(found)
+
+
+def _others(utterances: tuple[Utterance, ...], tested: int) -> Iterator[tuple[int, Utterance]]:
+    """Other clips of the tested clip's speaker, without its twins."""
+    clip = utterances[tested]
+    twin = (clip.emotion, clip.intensity, clip.sentence)
+    for i, other in enumerate(utterances):
+        if i == tested or (other.corpus, other.speaker) != (clip.corpus, clip.speaker):
+            continue
+        same_take = bool(clip.sentence) and (other.emotion, other.intensity, other.sentence) == twin
+        if not same_take and other.digest != clip.digest:
+            yield i, other
+
+
+def _generators(seed: int, utterance_id: str, draws: int) -> Iterator[np.random.Generator]:
+    name = int.from_bytes(hashlib.sha256(utterance_id.encode()).digest()[:8], "big")
+    return (np.random.default_rng([seed, name, draw]) for draw in range(draws))
+
+
+def adapted_figures(
+    confusions: dict[str, IntArray], plain: dict[str, IntArray], emotions: tuple[str, ...]
+) -> dict[str, Any]:
+    """Figures of one setting over all clips and draws.
+
+    Parameters
+    ----------
+    confusions, plain
+        Confusion matrix of every speaker, adapted and plain.
+    emotions
+        Labels in their order.
+
+    Returns
+    -------
+    UAR, accuracy and macro-F1 with intervals over speakers, the recall of each emotion, and ``speakers_not_worse``: the share
+    of speakers whose own UAR did not fall.
+    """
+    truth, predicted, speakers = _flatten(confusions)
+    kept = sum(uar(confusions[speaker]) >= uar(plain[speaker]) - 1e-12 for speaker in confusions)
+    return {
+        **{
+            name: bootstrap_interval(name, truth, predicted, speakers).to_dict()
+            for name in ("uar", "accuracy", "macro_f1")
+        },
+        "recall": recall(sum(confusions.values()), emotions),
+        "speakers_not_worse": kept / len(confusions),
+    }
+
+
+def _flatten(confusions: dict[str, IntArray]) -> tuple[IntArray, IntArray, list[str]]:
+    """Turn counts back into one row an answer: truth, answer, speaker."""
+    truth, predicted, speakers = [], [], []
+    for speaker, counts in confusions.items():
+        rows, columns = np.indices(counts.shape).reshape(2, -1)
+        truth.append(np.repeat(rows, counts.ravel()))
+        predicted.append(np.repeat(columns, counts.ravel()))
+        speakers += [speaker] * int(counts.sum())
+    return np.concatenate(truth), np.concatenate(predicted), speakers

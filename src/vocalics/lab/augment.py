@@ -1,0 +1,143 @@
+"""Changes to training audio and features.
+
+Every draw comes from the generator that is handed in.
+"""
+
+from functools import cache
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import soxr
+import torch
+from torch import Tensor
+
+from vocalics.lab.recipes.schema import AugmentationSettings
+
+Samples = npt.NDArray[np.float32]
+
+
+def change_speed(samples: Samples, factor: float) -> Samples:
+    """Play `samples` (n,) faster by `factor`: tempo and pitch rise together; the result has about n / factor
+    samples."""
+    return np.asarray(soxr.resample(samples, factor * 10_000, 10_000, quality="MQ"), dtype=np.float32)
+
+
+def change_gain(samples: Samples, gain_db: float) -> Samples:
+    """Amplify by `gain_db` decibels."""
+    return np.asarray(samples * np.float32(10.0 ** (gain_db / 20.0)), dtype=np.float32)
+
+
+def add_white_noise(samples: Samples, snr_db: float, rng: np.random.Generator) -> Samples:
+    """Add white noise at a signal-to-noise ratio of `snr_db` over the whole clip; silence stays silent."""
+    signal = float(np.sqrt(np.mean(np.square(samples, dtype=np.float64))))
+    noise = rng.standard_normal(len(samples), dtype=np.float32)
+    return np.asarray(samples + noise * np.float32(signal * 10.0 ** (-snr_db / 20.0)), dtype=np.float32)
+
+
+def shift_time(samples: Samples, shift: int) -> Samples:
+    """Move the clip later by `shift` samples (earlier when negative); what leaves is lost, silence enters."""
+    shifted = np.zeros_like(samples)
+    if shift >= 0:
+        shifted[shift:] = samples[: max(len(samples) - shift, 0)]
+    else:
+        shifted[:shift] = samples[-shift:]
+    return shifted
+
+
+@cache
+def _audiomentation(name: str) -> Any:
+    import audiomentations
+
+    if name == "PitchShift":
+        return audiomentations.PitchShift(p=1.0)
+    return audiomentations.TimeStretch(leave_length_unchanged=False, p=1.0)
+
+
+def shift_pitch(samples: Samples, semitones: float, sample_rate: int) -> Samples:
+    """Shift the pitch by `semitones` at equal length."""
+    transform = _audiomentation("PitchShift")
+    transform.parameters = {"should_apply": True, "num_semitones": semitones}
+    transform.freeze_parameters()  # the draw is ours: audiomentations would ask the global generator
+    return np.asarray(transform(samples, sample_rate), dtype=np.float32)
+
+
+def stretch_time(samples: Samples, rate: float, sample_rate: int) -> Samples:
+    """Play at `rate` times the tempo at equal pitch; the result has about n / rate samples."""
+    transform = _audiomentation("TimeStretch")
+    transform.parameters = {"should_apply": True, "rate": rate}
+    transform.freeze_parameters()
+    return np.asarray(transform(samples, sample_rate), dtype=np.float32)
+
+
+def augment_waveform(
+    samples: Samples, settings: AugmentationSettings, sample_rate: int, rng: np.random.Generator
+) -> Samples:
+    """Draw and apply a recipe's waveform changes, in the order in which a recording picks them up: voice,
+    place, room, gain."""
+    if settings.speed:
+        samples = change_speed(samples, rng.uniform(*settings.speed))
+    if settings.pitch_semitones and rng.random() < settings.pitch_probability:
+        samples = shift_pitch(samples, rng.uniform(*settings.pitch_semitones), sample_rate)
+    if settings.stretch and rng.random() < settings.stretch_probability:
+        samples = stretch_time(samples, rng.uniform(*settings.stretch), sample_rate)
+    if settings.shift_s:
+        samples = shift_time(samples, round(rng.uniform(-settings.shift_s, settings.shift_s) * sample_rate))
+    if settings.noise_snr_db and rng.random() < settings.noise_probability:
+        samples = add_white_noise(samples, rng.uniform(*settings.noise_snr_db), rng)
+    if settings.gain_db:
+        samples = change_gain(samples, rng.uniform(*settings.gain_db))
+    return samples
+
+
+def mask_features(features: Tensor, settings: AugmentationSettings, rng: np.random.Generator) -> Tensor:
+    """Blank bands and stretches of features (batch, n_features, frames) with the clip's mean: SpecAugment
+    without warping [1]_.
+
+    .. [1] Park et al.: SpecAugment. Interspeech 2019.
+    """
+    if not settings.frequency_masks and not settings.time_masks:
+        return features
+    masked = features.clone()
+    n_rows, n_frames = features.shape[1:]
+    for clip, fill in zip(masked, features.mean(dim=(1, 2)), strict=True):
+        for _ in range(settings.frequency_masks):
+            width = int(rng.integers(0, max(1, int(n_rows * settings.frequency_mask_share)) + 1))
+            start = int(rng.integers(0, n_rows - width + 1))
+            clip[start : start + width] = fill
+        for _ in range(settings.time_masks):
+            width = int(rng.integers(0, max(1, int(n_frames * settings.time_mask_share)) + 1))
+            start = int(rng.integers(0, n_frames - width + 1))
+            clip[:, start : start + width] = fill
+    return masked
+
+
+def mixup(
+    features: Tensor, targets: Tensor, alpha: float, rng: np.random.Generator
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Blend each clip of a batch with another one [1]_.
+
+    Parameters
+    ----------
+    features
+        (batch, n_features, frames).
+    targets
+        (batch, n_emotions), rows sum to one.
+    alpha
+        Of the beta distribution that the blend is drawn from.
+
+    Returns
+    -------
+    Blended features, blended targets, and the partner of each clip (batch,).
+
+    References
+    ----------
+    .. [1] Zhang, Cisse, Dauphin, Lopez-Paz: mixup: Beyond empirical risk minimization. ICLR 2018.
+    """
+    share = float(rng.beta(alpha, alpha))
+    partners = torch.from_numpy(rng.permutation(len(features)))
+    return (
+        share * features + (1 - share) * features[partners],
+        share * targets + (1 - share) * targets[partners],
+        partners,
+    )

@@ -1,0 +1,63 @@
+"""Calibration on the validation part: the temperature, and the confidence under which the model abstains."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy.optimize import minimize_scalar
+from scipy.special import log_softmax
+
+from vocalics.errors import TrainingError
+
+#: Share of validation clips that the default abstention threshold lets the model answer.
+COVERAGE = 0.9
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Temperature and default abstention threshold, and in words where they come from."""
+
+    temperature: float
+    abstain_below: float
+    source: str
+
+
+#: Of a model on all speakers, until `export` takes the temperature of its recipe's folds.
+UNCALIBRATED = Calibration(
+    1.0, 0.0, "none: trained on all speakers; calibrate with 'vocalics export --evaluation'"
+)
+
+
+def fit_temperature(logits: npt.ArrayLike, truth: npt.ArrayLike) -> float:
+    """Temperature that minimises the negative log-likelihood [1]_.
+
+    Parameters
+    ----------
+    logits
+        (n, n_emotions), of clips that the weights were not trained on.
+    truth
+        (n,), indices of the emotions.
+
+    References
+    ----------
+    .. [1] Guo, Pleiss, Sun, Weinberger: On calibration of modern neural networks. ICML 2017.
+    """
+    scores, labels = np.asarray(logits, dtype=np.float64), np.asarray(truth)
+    if scores.ndim != 2 or len(scores) != len(labels) or not len(scores):
+        raise TrainingError(
+            f"a temperature is fitted on logits (n, n_emotions) and n labels; given {scores.shape} and {labels.shape}."
+        )
+
+    def loss(log_temperature: float) -> float:
+        likelihoods = log_softmax(scores / np.exp(log_temperature), axis=1)
+        return float(-likelihoods[np.arange(len(labels)), labels].mean())
+
+    best = minimize_scalar(loss, bounds=(np.log(0.05), np.log(20.0)), method="bounded")
+    return float(np.exp(best.x))
+
+
+def abstention_threshold(probabilities: npt.ArrayLike, coverage: float = COVERAGE) -> float:
+    """Confidence that the surest `coverage` of the clips reach, given calibrated probabilities (n,
+    n_emotions)."""
+    confidence = np.asarray(probabilities, dtype=np.float64).max(axis=1)
+    return float(np.quantile(confidence, 1 - coverage))

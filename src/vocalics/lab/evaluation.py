@@ -1,0 +1,168 @@
+"""Figures of a model: from answers to one record that says how good, how sure, for whom, and how it was
+measured."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from vocalics.errors import UsageError
+from vocalics.lab import metrics
+from vocalics.lab.adaptation import adapted_figures
+from vocalics.lab.manifest import Manifest
+from vocalics.lab.scores import Scores
+from vocalics.recognition.model import Model
+
+#: Bins of equal mass for the expected calibration error.
+ECE_BINS = 10
+
+
+@dataclass(frozen=True, eq=False)
+class Answers:
+    """Answers for clips, pooled over the folds that tested them: all that the figures need, and all that is
+    kept of them.
+
+    Attributes
+    ----------
+    emotions
+        Labels in the order of `probabilities`.
+    ids, truth, speakers, genders, corpora
+        One entry a clip; `truth` holds indices, `speakers` are named ``corpus/speaker``.
+    probabilities
+        (n_clips, n_emotions).
+    no_speech
+        Where ``predict`` would say "no speech".
+    thresholds
+        Abstention threshold of the model that answered the clip.
+    """
+
+    emotions: tuple[str, ...]
+    ids: tuple[str, ...]
+    truth: npt.NDArray[np.int64]
+    speakers: tuple[str, ...]
+    genders: tuple[str, ...]
+    corpora: tuple[str, ...]
+    probabilities: npt.NDArray[np.float64]
+    no_speech: npt.NDArray[np.bool_]
+    thresholds: npt.NDArray[np.float64]
+
+    @property
+    def predicted(self) -> npt.NDArray[np.int64]:
+        """Indices of the most probable emotions, (n_clips,)."""
+        return self.probabilities.argmax(axis=1)
+
+    @classmethod
+    def from_scores(cls, scores: Scores, threshold: float) -> "Answers":
+        """Keep of one model's scores what the figures need."""
+        return cls(
+            emotions=scores.emotions,
+            ids=tuple(utterance.id for utterance in scores.utterances),
+            truth=scores.truth,
+            speakers=tuple(scores.speakers),
+            genders=tuple(utterance.gender or "unknown" for utterance in scores.utterances),
+            corpora=tuple(utterance.corpus for utterance in scores.utterances),
+            probabilities=scores.probabilities,
+            no_speech=scores.no_speech,
+            thresholds=np.full(len(scores), threshold),
+        )
+
+    @classmethod
+    def pooled(cls, parts: "list[Answers]") -> "Answers":
+        """Put the folds of one system together."""
+        if len({part.emotions for part in parts}) != 1:
+            raise UsageError("folds with different emotions cannot be pooled; take those of one system.")
+        return cls(
+            emotions=parts[0].emotions,
+            ids=tuple(name for part in parts for name in part.ids),
+            truth=np.concatenate([part.truth for part in parts]),
+            speakers=tuple(name for part in parts for name in part.speakers),
+            genders=tuple(name for part in parts for name in part.genders),
+            corpora=tuple(name for part in parts for name in part.corpora),
+            probabilities=np.concatenate([part.probabilities for part in parts]),
+            no_speech=np.concatenate([part.no_speech for part in parts]),
+            thresholds=np.concatenate([part.thresholds for part in parts]),
+        )
+
+    def where(self, keep: npt.NDArray[np.bool_]) -> "Answers":
+        """Answers of the clips for which `keep` (n_clips,) is true."""
+        rows = np.flatnonzero(keep)
+        return Answers(
+            emotions=self.emotions,
+            ids=tuple(self.ids[row] for row in rows),
+            truth=self.truth[rows],
+            speakers=tuple(self.speakers[row] for row in rows),
+            genders=tuple(self.genders[row] for row in rows),
+            corpora=tuple(self.corpora[row] for row in rows),
+            probabilities=self.probabilities[rows],
+            no_speech=self.no_speech[rows],
+            thresholds=self.thresholds[rows],
+        )
+
+    def confusions(self) -> dict[str, npt.NDArray[np.int64]]:
+        """Confusion matrix of every speaker."""
+        speakers, predicted = np.array(self.speakers), self.predicted
+        return {
+            name: metrics.confusion(self.truth[speakers == name], predicted[speakers == name], self.emotions)
+            for name in sorted(set(self.speakers))
+        }
+
+
+def evaluate(
+    answers: Answers, adapted: dict[str, dict[str, npt.NDArray[np.int64]]] | None = None
+) -> dict[str, Any]:
+    """Every figure that `DESIGN` names, as plain numbers for JSON.
+
+    Parameters
+    ----------
+    answers
+        Each clip once.
+    adapted
+        Confusion matrices by setting and speaker, from `adaptation.adapted_confusions`.
+
+    Returns
+    -------
+    Rates are 0 to 1; intervals are 95 % by bootstrap over speakers.
+    """
+    truth, predicted, speakers = answers.truth, answers.predicted, answers.speakers
+    counts = metrics.confusion(truth, predicted, answers.emotions)
+    right = predicted == truth
+    answered = answers.probabilities.max(axis=1) >= answers.thresholds
+    expected_ece = metrics.expected_ece(answers.probabilities, ECE_BINS, rng=np.random.default_rng(0))
+    figures: dict[str, Any] = {
+        "clips": len(truth),
+        "speakers": len(set(speakers)),
+        "emotions": list(answers.emotions),
+        **{
+            name: metrics.bootstrap_interval(name, truth, predicted, speakers).to_dict()
+            for name in ("uar", "accuracy", "macro_f1")
+        },
+        "recall": metrics.recall(counts, answers.emotions),
+        "confusion": counts.tolist(),
+        "ece": metrics.ece(answers.probabilities, truth, ECE_BINS),
+        "ece_if_perfectly_calibrated": expected_ece,
+        "brier": metrics.brier(answers.probabilities, truth),
+        "nll": metrics.nll(answers.probabilities, truth),
+        "abstention": {
+            "coverage": float(answered.mean()),
+            "accuracy_when_answering": float(right[answered].mean()) if answered.any() else None,
+        },
+        "no_speech": int(answers.no_speech.sum()),
+        "by_speaker": metrics.by_group(truth, predicted, speakers).to_dict(),
+        "by_gender": metrics.by_group(truth, predicted, answers.genders).to_dict(),
+    }
+    if adapted:
+        plain = answers.confusions()
+        figures["adapted"] = {
+            setting: adapted_figures(confusions, plain, answers.emotions)
+            for setting, confusions in adapted.items()
+        }
+    return figures
+
+
+def seen_speakers(model: Model, manifest: Manifest) -> list[str]:
+    """``corpus/speaker`` of the manifest that the model was trained on, by its card; sorted."""
+    trained: dict[str, list[str]] = model.card.training.get("speakers", {})
+    return sorted(
+        f"{corpus}/{speaker}" for corpus, speaker in manifest.speakers if speaker in trained.get(corpus, [])
+    )

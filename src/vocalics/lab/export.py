@@ -1,0 +1,270 @@
+"""A trained recogniser as one ONNX file with its card; refused when the file does not answer as the
+network."""
+
+import platform
+import warnings
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime
+import torch
+
+from vocalics.card import METADATA_KEY, Head, ModelCard
+from vocalics.errors import ExportError
+from vocalics.files import write_atomically
+from vocalics.lab.calibration import Calibration
+from vocalics.lab.corpora import CORPORA
+from vocalics.lab.dataset import AudioStore
+from vocalics.lab.manifest import Manifest
+from vocalics.lab.recipes.schema import Recipe
+from vocalics.lab.recogniser import Recogniser
+from vocalics.lab.splits import Split
+
+#: Largest difference between a probability of the file and of PyTorch, on real clips.
+PARITY = 1e-4
+
+#: Clips that parity is proved on; the shortest and the longest of the training part are always among them.
+PARITY_CLIPS = 24
+
+OPSET = 18
+
+LIMITS = (
+    "Trained on acted speech; everyday emotion is weaker and mixed.",
+    "Languages and microphones other than those trained on lower the accuracy; measure on your own recordings.",
+    "Not for decisions about people. The EU's AI Act (Article 5) forbids inferring emotions at work and in education "
+    "but for medical or safety reasons.",
+)
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What the card tells of how the model came to be.
+
+    Attributes
+    ----------
+    calibration
+        Temperature and abstention threshold, with their source.
+    train
+        The training part.
+    split
+        Behind the training; its digest goes into the card.
+    command
+        The command line.
+    log
+        One row an epoch.
+    """
+
+    calibration: Calibration
+    train: Manifest
+    split: Split
+    command: str
+    log: list[dict[str, float]]
+
+
+def export(
+    recipe: Recipe,
+    recogniser: Recogniser,
+    store: AudioStore,
+    emotion_means: dict[str, np.ndarray],
+    evidence: Evidence,
+    path: Path,
+) -> None:
+    """Write the model file, after proving that it answers as the network does.
+
+    Raises
+    ------
+    ExportError
+        A probability differs by more than `PARITY` on one of the clips; nothing is written then.
+    """
+    recogniser = recogniser.eval()
+    references = _references(recogniser, recipe, store, evidence.train)
+    recogniser.front_end.prepare_export()
+    graph = _to_onnx(recogniser, recipe)
+    card = make_card(recipe, recogniser, emotion_means, evidence)
+    entry = graph.metadata_props.add()
+    entry.key, entry.value = METADATA_KEY, card.to_json()
+    content = graph.SerializeToString()
+    prove_parity(content, references)
+    write_atomically(path, content)
+
+
+def prove_parity(content: bytes, references: list[tuple[np.ndarray, np.ndarray]]) -> float:
+    """Largest difference between the file and PyTorch over (waveform (1, n), probabilities (1, n_emotions))
+    pairs."""
+    session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
+    worst = 0.0
+    for waveform, expected in references:
+        (answer,) = session.run(["probabilities"], {"waveform": waveform})
+        difference = float(np.abs(np.asarray(answer) - expected).max())
+        worst = max(worst, difference if np.isfinite(difference) else float("inf"))
+    if worst > PARITY:
+        raise ExportError(
+            f"the exported file differs from the trained network by {worst:.2g} in a probability; at most {PARITY:g} is "
+            "allowed, so nothing was written. Report the recipe and the versions of torch and onnxruntime."
+        )
+    return worst
+
+
+def with_evaluation(content: bytes, name: str, calibration: Calibration, evaluation: dict[str, Any]) -> bytes:
+    """A model file with the calibration and figures of its recipe's folds: for a model that was trained on
+    all speakers.
+
+    Parameters
+    ----------
+    content
+        The file.
+    name
+        What the card shall call the model.
+    calibration
+        Replaces temperature and threshold, in graph and card.
+    evaluation
+        For the card.
+
+    Raises
+    ------
+    ExportError
+        The new file's answers are not the old ones at the new temperature.
+    """
+    graph = onnx.load_from_string(content)
+    temperature = next(tensor for tensor in graph.graph.initializer if tensor.name == "temperature")
+    before = float(onnx.numpy_helper.to_array(temperature))
+    temperature.CopyFrom(
+        onnx.numpy_helper.from_array(np.float32(calibration.temperature).reshape(()), "temperature")
+    )
+    entry = next(entry for entry in graph.metadata_props if entry.key == METADATA_KEY)
+    card = ModelCard.from_json(entry.value)
+    entry.value = card.model_copy(
+        update={
+            "name": name,
+            "abstain_below": round(calibration.abstain_below, 4),
+            "head": card.head.model_copy(update={"temperature": float(np.float32(calibration.temperature))}),
+            "training": {**card.training, "calibration": calibration.source},
+            "evaluation": evaluation,
+        }
+    ).to_json()
+    result = graph.SerializeToString()
+    _prove_temperature(content, result, before / calibration.temperature, card.sample_rate)
+    return result
+
+
+def _prove_temperature(before: bytes, after: bytes, power: float, sample_rate: int) -> None:
+    """Softmax at another temperature is a power of the old one, renormalised."""
+    waveform = np.random.default_rng(0).standard_normal((2, sample_rate)).astype(np.float32) * 0.1
+    old, new = (
+        np.asarray(
+            onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"]).run(
+                ["probabilities"], {"waveform": waveform}
+            )[0],
+            dtype=np.float64,
+        )
+        for file in (before, after)
+    )
+    expected = old**power / (old**power).sum(axis=1, keepdims=True)
+    if not np.abs(expected - new).max() <= PARITY:
+        raise ExportError("the temperature of this file cannot be changed; train and export it again.")
+
+
+def _references(
+    recogniser: Recogniser, recipe: Recipe, store: AudioStore, train: Manifest
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Clips of the training part, shortest and longest included, with PyTorch's answers (FFT route)."""
+    ordered = sorted(train, key=lambda utterance: utterance.duration_s)
+    picks = np.unique(np.linspace(0, len(ordered) - 1, PARITY_CLIPS).astype(int))
+    longest = round(recipe.window_s * recipe.sample_rate)
+    pairs = []
+    with torch.inference_mode():
+        for position in picks:
+            waveform = store[ordered[position].id][None, :longest]
+            pairs.append((waveform, recogniser(torch.from_numpy(waveform)).probabilities.numpy()))
+    return pairs
+
+
+def _to_onnx(recogniser: Recogniser, recipe: Recipe) -> onnx.ModelProto:
+    example = torch.randn(2, recipe.sample_rate * 2)
+    with_attention = recogniser(example).attention is not None
+    names = ["probabilities", "embedding", "features", *(["attention"] if with_attention else [])]
+    dynamic = {"waveform": {0: torch.export.Dim("batch"), 1: torch.export.Dim("samples")}}
+    with warnings.catch_warnings(), torch.no_grad():
+        warnings.simplefilter("ignore")  # the exporter warns of its own internals
+        program = torch.onnx.export(
+            recogniser,
+            (example,),
+            input_names=["waveform"],
+            output_names=names,
+            dynamic_shapes=dynamic,
+            opset_version=OPSET,
+            dynamo=True,
+            verbose=False,
+        )
+    if program is None:
+        raise ExportError("PyTorch's exporter gave no model; report the recipe and the version of torch.")
+    return program.model_proto
+
+
+def make_card(
+    recipe: Recipe, recogniser: Recogniser, emotion_means: dict[str, np.ndarray], evidence: Evidence
+) -> ModelCard:
+    """Fill the card from what was trained, on what, and how."""
+    head = Head(
+        weight=tuple(_numbers(row) for row in recogniser.head.weight.detach().numpy()),
+        bias=_numbers(recogniser.head.bias.detach().numpy()),
+        mean=_numbers(recogniser.embedding_mean.numpy()),
+        std=_numbers(recogniser.embedding_std.numpy()),
+        temperature=float(recogniser.temperature),
+        emotion_means={emotion: _numbers(mean) for emotion, mean in emotion_means.items()},
+    )
+    corpora = evidence.train.corpora
+    infos = [CORPORA[name] for name in corpora if name in CORPORA]
+    speakers: dict[str, list[str]] = {name: [] for name in corpora}
+    for corpus, speaker in evidence.train.speakers:
+        speakers[corpus].append(speaker)
+    return ModelCard(
+        name=recipe.name,
+        description=recipe.description,
+        emotions=recipe.emotions,
+        sample_rate=recipe.sample_rate,
+        bandwidth_hz=recipe.bandwidth_hz,
+        window_s=recipe.window_s,
+        minimum_s=recipe.minimum_s,
+        abstain_below=round(evidence.calibration.abstain_below, 4),
+        recipe=recipe.name,
+        network=recipe.network.name,
+        parameters=recogniser.n_parameters,
+        licence=" and ".join(dict.fromkeys(info.licence for info in infos)) or "as the training audio",
+        languages=tuple(dict.fromkeys(language for info in infos for language in info.languages)),
+        head=head,
+        training={
+            "corpora": list(corpora),
+            "speakers": speakers,
+            "utterances": len(evidence.train),
+            "hours": round(sum(utterance.duration_s for utterance in evidence.train) / 3600, 3),
+            "protocol": evidence.split.protocol,
+            "fold": evidence.split.fold,
+            "folds": evidence.split.folds,
+            "split_digest": evidence.split.digest,
+            "seed": recipe.training.seed,
+            "epochs": len(evidence.log),
+            "calibration": evidence.calibration.source,
+            "command": evidence.command,
+            "citations": [info.citation for info in infos],
+            "software": {
+                "python": platform.python_version(),
+                **{
+                    name: version(name)
+                    for name in ("vocalics", "torch", "onnx", "onnxruntime", "numpy", "soxr")
+                },
+            },
+            "recipe": recipe.model_dump(mode="json"),
+        },
+        evaluation={},  # until somebody measures: `with_evaluation`
+        limits=LIMITS,
+    )
+
+
+def _numbers(row: np.ndarray) -> tuple[float, ...]:
+    """Floats with the nine digits that tell every float32 apart."""
+    return tuple(float(f"{value:.9g}") for value in row)

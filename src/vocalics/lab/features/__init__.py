@@ -1,0 +1,1 @@
+"""Features as PyTorch modules that live inside the exported graph."""

@@ -1,0 +1,62 @@
+"""Mel spectrogram and log-mel spectrogram, equal to librosa's."""
+
+import librosa
+import torch
+from torch import Tensor, nn
+
+
+class MelSpectrogram(nn.Module):
+    """Mel power spectrogram: Slaney's filter bank with areas of one [1]_, as
+    ``librosa.feature.melspectrogram``.
+
+    Parameters
+    ----------
+    sample_rate
+        Hz.
+    n_fft
+        Points of the transform behind the power spectrogram.
+    n_mels
+        Filters.
+    fmin, fmax
+        Band edges in Hz; `fmax` None is half the sample rate.
+
+    References
+    ----------
+    .. [1] Slaney: Auditory toolbox. Technical report 1998-010, Interval Research, 1998.
+    """
+
+    filters: Tensor
+
+    def __init__(
+        self, sample_rate: int, n_fft: int, n_mels: int = 128, fmin: float = 0.0, fmax: float | None = None
+    ) -> None:
+        super().__init__()
+        filters = librosa.filters.mel(sr=sample_rate, n_fft=n_fft, n_mels=n_mels, fmin=fmin, fmax=fmax)
+        self.register_buffer("filters", torch.from_numpy(filters), persistent=False)
+
+    def forward(self, power: Tensor) -> Tensor:
+        """Return (batch, n_mels, frames) of a power spectrogram (batch, n_fft // 2 + 1, frames)."""
+        return self.filters @ power
+
+
+class Decibel(nn.Module):
+    """Power to decibel under the loudest value of each clip, as ``librosa.power_to_db(S, ref=np.max,
+    top_db=...)``.
+
+    A clip's gain cancels out, and so does the noise floor below `top_db`.
+
+    Parameters
+    ----------
+    top_db
+        Floor under the clip's maximum, dB.
+    """
+
+    def __init__(self, top_db: float = 80.0) -> None:
+        super().__init__()
+        self.top_db = top_db
+
+    def forward(self, power: Tensor) -> Tensor:
+        """Return values in [-top_db, 0], shaped as `power` (batch, bands, frames)."""
+        floor = 1e-10  # librosa's amin: below it a power counts as silence
+        decibel = 10.0 * torch.log10(power.clamp(min=floor))
+        return (decibel - decibel.amax(dim=(1, 2), keepdim=True)).clamp(min=-self.top_db)

@@ -1,0 +1,204 @@
+"""From the folds' results to figures: one summary a system, one list of rows, one table for people."""
+
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from vocalics.errors import UsageError
+from vocalics.files import write_atomically
+from vocalics.lab import metrics
+from vocalics.lab.evaluation import Answers, evaluate
+
+Result = dict[str, Any]
+
+
+def read_answers(result: Result) -> Answers:
+    """Answers of one fold's result."""
+    clips = result["clips"]
+    emotions = tuple(result["recipe"]["emotions"])
+    silent = np.zeros(len(clips["id"]), dtype=bool)
+    silent[clips["no_speech"]] = True
+    return Answers(
+        emotions=emotions,
+        ids=tuple(clips["id"]),
+        truth=np.array([emotions.index(emotion) for emotion in clips["truth"]]),
+        speakers=tuple(clips["speaker"]),
+        genders=tuple(clips["gender"]),
+        corpora=tuple(clips["corpus"]),
+        probabilities=np.array(clips["probabilities"], dtype=np.float64),
+        no_speech=silent,
+        thresholds=np.full(len(silent), result["abstain_below"]),
+    )
+
+
+def summarise(files: Sequence[Path], corpus: str | None = None) -> dict[str, Any]:
+    """Figures of one system over its folds, pooled; each fold's UAR beside them.
+
+    Parameters
+    ----------
+    files
+        Results of `benchmark.run_fold`, of one system. With several seeds the figures are those of the lowest one, and
+        ``uar_by_seed`` holds the mean and deviation over all.
+    corpus
+        Only the clips of this corpus.
+    """
+    results: list[Result] = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(files)]
+    if not results:
+        raise UsageError("there are no folds to sum up; run 'vocalics benchmark' first.")
+    first = results[0]
+    seeds = sorted({result["seed"] for result in results})
+    by_seed = [_figures([result for result in results if result["seed"] == seed], corpus) for seed in seeds]
+    summary = {
+        "recipe": first["recipe"]["name"],
+        "corpora": first["recipe"]["corpora"],
+        "tested_on": [corpus] if corpus else first["recipe"]["corpora"],
+        "protocol": first["protocol"],
+        "gender": first["gender"],
+        "claim": first["recipe"]["claim"],
+        "folds": len({result["fold"] for result in results}),
+        "folds_of_protocol": first["folds"],
+        "seeds": len(seeds),
+        "parameters": first["parameters"],
+        "train_accuracy": float(np.mean([result["train_accuracy"] for result in results])),
+        "temperature": float(np.exp(np.mean(np.log([result["temperature"] for result in results])))),
+        "abstain_below": float(np.mean([result["abstain_below"] for result in results])),
+        "command": first["command"],
+        **by_seed[0],
+    }
+    if len(seeds) > 1:
+        values = [figures["uar"]["mean"] for figures in by_seed]
+        summary["uar_by_seed"] = {"mean": float(np.mean(values)), "deviation": float(np.std(values, ddof=1))}
+    return summary
+
+
+def write_leaderboard(folder: Path) -> list[dict[str, Any]]:
+    """Sum up every system below a benchmark's folder; write ``leaderboard.json`` and ``leaderboard.md``
+    there.
+
+    Returns
+    -------
+    The summaries, one for each system and, where a system knows several corpora, one for each of them too.
+    """
+    summaries = list(_summaries(folder))
+    rows = [row for summary in summaries for row in rows_of(summary)]
+    write_atomically(folder / "leaderboard.json", json.dumps(rows, indent=1) + "\n")
+    write_atomically(folder / "leaderboard.md", markdown(rows))
+    for summary in summaries:
+        tested = "+".join(summary["tested_on"])
+        system = Path(summary["recipe"], "+".join(summary["corpora"]), summary["folder"])
+        write_atomically(folder / system / f"summary-{tested}.json", json.dumps(summary, indent=1) + "\n")
+    return summaries
+
+
+def rows_of(summary: dict[str, Any]) -> list[dict[str, Any]]:
+    """Rows of the contract: the plain model, then adapted with 1, 3, 5, 10, 20 and all other clips."""
+    names = (
+        "recipe",
+        "corpora",
+        "tested_on",
+        "protocol",
+        "gender",
+        "folds",
+        "train_accuracy",
+        "seeds",
+        "parameters",
+    )
+    shared = {name: summary[name] for name in (*names, "claim", "command")} | {
+        "emotions": len(summary["emotions"])
+    }
+    figures = ("uar", "accuracy", "macro_f1", "recall", "ece")
+    plain = shared | {"adapted_clips": 0} | {name: summary[name] for name in figures}
+    adapted = [
+        shared
+        | {"adapted_clips": setting if setting == "all" else int(setting)}
+        | {name: figure[name] for name in ("uar", "accuracy", "macro_f1", "recall")}
+        | {"ece": None}
+        for setting, figure in summary.get("adapted", {}).items()
+        if setting == "all" or setting.isdigit()
+    ]
+    return [plain, *adapted]
+
+
+def markdown(rows: list[dict[str, Any]]) -> str:
+    """The rows as a table, rates in percent."""
+    lines = [
+        "| recipe | trained on | tested on | protocol | folds | adapted clips | UAR | accuracy | macro-F1 | ECE | claim |",
+        "|---|---|---|---|---|---|---|---|---|---|---|",
+    ]
+    for row in rows:
+        protocol = row["protocol"] + (f", {row['gender']}" if row["gender"] else "")
+        ece = "" if row["ece"] is None else f"{row['ece']:.3f}"
+        cells = (
+            row["recipe"],
+            ", ".join(row["corpora"]),
+            f"{', '.join(row['tested_on'])} ({row['emotions']} emotions)",
+            protocol,
+            row["folds"],
+            row["adapted_clips"],
+            *(interval_text(row[name]) for name in ("uar", "accuracy", "macro_f1")),
+            ece,
+            row["claim"] or "",
+        )
+        lines.append("| " + " | ".join(str(cell) for cell in cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def interval_text(interval: dict[str, float | None]) -> str:
+    """A rate with its interval, in percent.
+
+    Examples
+    --------
+    >>> interval_text({"mean": 0.6123, "low": 0.5821, "high": 0.6402})
+    '61.2 [58.2, 64.0]'
+    """
+    mean, low, high = (
+        None if interval[k] is None else f"{100 * float(interval[k] or 0):.1f}"
+        for k in ("mean", "low", "high")
+    )
+    return f"{mean} [{low}, {high}]" if low and high else f"{mean}"
+
+
+def _summaries(folder: Path) -> Iterator[dict[str, Any]]:
+    systems = sorted({path.parent for path in folder.glob("*/*/*/fold-*.json")})
+    for system in systems:
+        files = sorted(system.glob("fold-*.json"))
+        whole = summarise(files)
+        yield whole | {"folder": system.name}
+        if len(whole["corpora"]) > 1:
+            for corpus in whole["corpora"]:
+                yield summarise(files, corpus) | {"folder": system.name}
+
+
+def _figures(results: list[Result], corpus: str | None) -> dict[str, Any]:
+    """Figures of one seed over its folds."""
+    parts = [read_answers(result) for result in results]
+    if corpus:
+        parts = [part.where(np.array(part.corpora) == corpus) for part in parts]
+    tested = [
+        part for part in parts if len(part.ids)
+    ]  # a corpus with fewer folds is not tested in the others
+    adapted = _pooled_adapted(results)
+    if corpus:
+        adapted = {
+            setting: {name: counts for name, counts in rows.items() if name.startswith(f"{corpus}/")}
+            for setting, rows in adapted.items()
+        }
+    figures = evaluate(Answers.pooled(tested), adapted)
+    figures["uar_by_fold"] = [
+        metrics.uar(metrics.confusion(part.truth, part.predicted, part.emotions)) for part in tested
+    ]
+    return figures
+
+
+def _pooled_adapted(results: list[Result]) -> dict[str, dict[str, np.ndarray]]:
+    """Counts by setting and speaker over the folds; under ``random`` a speaker is tested in several."""
+    pooled: dict[str, dict[str, np.ndarray]] = {}
+    for result in results:
+        for setting, by_speaker in result["adapted"].items():
+            rows = pooled.setdefault(setting, {})
+            for speaker, counts in by_speaker.items():
+                rows[speaker] = rows.get(speaker, 0) + np.array(counts, dtype=np.int64)
+    return pooled

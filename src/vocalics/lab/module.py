@@ -1,0 +1,238 @@
+"""The Lightning module: what one step, one epoch and one check of the validation part do."""
+
+import copy
+from typing import Any
+
+import lightning
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+from torch.utils.data import DataLoader
+
+from vocalics.lab import metrics
+from vocalics.lab.augment import mask_features, mixup
+from vocalics.lab.dataset import AudioStore, EpochBatches, TrainingClips
+from vocalics.lab.manifest import Manifest
+from vocalics.lab.recipes.schema import Recipe
+from vocalics.lab.recogniser import Recogniser
+
+Batch = tuple[Tensor, Tensor]
+
+
+class TrainingModule(lightning.LightningModule):
+    """Trains a `Recogniser` on crops; every random draw follows from the seed, the epoch and the utterance or
+    batch.
+
+    Parameters
+    ----------
+    recipe
+        What to train.
+    recogniser
+        The module that is trained.
+    store
+        Decoded audio of both parts.
+    train, validation
+        Manifests of the two parts; the validation part may be empty.
+    """
+
+    def __init__(
+        self, recipe: Recipe, recogniser: Recogniser, store: AudioStore, train: Manifest, validation: Manifest
+    ) -> None:
+        super().__init__()
+        self.recipe = recipe
+        self.recogniser = recogniser.to(
+            memory_format=torch.channels_last
+        )  # convolutions on a CPU take half the time
+        self._store, self._train, self._validation = store, train, validation
+        index = {emotion: position for position, emotion in enumerate(recipe.emotions)}
+        self._targets = torch.tensor([index[utterance.emotion] for utterance in train])
+        self._validation_targets = torch.tensor([index[utterance.emotion] for utterance in validation])
+        self._allowed = self._allowed_emotions(index)
+        self._class_weights = self._balance(len(index)) if recipe.training.class_weights else None
+        self.averaged = copy.deepcopy(recogniser) if recipe.training.average_decay else None
+        self._validated: dict[str, float] = {}
+        self._plateau: torch.optim.lr_scheduler.ReduceLROnPlateau | None = None
+        self._restored_plateau: dict[str, Any] | None = None
+
+    @property
+    def trained(self) -> Recogniser:
+        """What validation hears and export takes: the averaged weights where the recipe averages."""
+        return self.averaged or self.recogniser
+
+    # ---- batches -----------------------------------------------------------------------------------------------------
+
+    def train_dataloader(self) -> DataLoader[Batch]:
+        """Batches of the current epoch; Lightning asks anew every epoch."""
+        settings, rate = self.recipe.training, self.recipe.sample_rate
+        corpora = [utterance.corpus for utterance in self._train]
+        groups = [[i for i, corpus in enumerate(corpora) if corpus == name] for name in self._train.corpora]
+        low, high = settings.crop_s
+        batches = EpochBatches(
+            groups,
+            self.current_epoch,
+            settings.seed,
+            settings.batch_size,
+            (round(low * rate), round(high * rate)),
+            settings.balance_corpora,
+        )
+        clips = TrainingClips(self._store, self._train, self.recipe.augmentation, rate, settings.seed)
+        return DataLoader(clips, batch_sampler=batches, num_workers=settings.workers)
+
+    def val_dataloader(self) -> DataLoader[Batch]:
+        """Middle crops of the validation part, for monitoring; calibration and evaluation hear whole
+        clips."""
+        settings, rate = self.recipe.training, self.recipe.sample_rate
+        clips = TrainingClips(self._store, self._validation, None, rate, settings.seed)
+        length = round(settings.crop_s[1] * rate)
+        positions = [(0, position, length) for position in range(len(self._validation))]
+        batches = [
+            positions[k : k + settings.batch_size] for k in range(0, len(positions), settings.batch_size)
+        ]
+        return DataLoader(clips, batch_sampler=batches)  # type: ignore[arg-type]
+
+    # ---- steps -------------------------------------------------------------------------------------------------------
+
+    def on_train_epoch_start(self) -> None:
+        """Seed what PyTorch draws itself (dropout), so that a resumed epoch is the epoch that was lost."""
+        torch.manual_seed(self.recipe.training.seed * 1_000_003 + self.current_epoch)
+        self._losses: list[tuple[float, float]] = []
+
+    def training_step(self, batch: Batch, batch_index: int) -> Tensor:
+        """One batch: hear, change, answer, compare."""
+        waveforms, positions = batch
+        rng = np.random.default_rng([self.recipe.training.seed, self.current_epoch, batch_index, 1])
+        settings = self.recipe.augmentation
+        with torch.no_grad(), torch.autocast(self.device.type, enabled=False):
+            features = self.recogniser.front_end(waveforms)  # (batch, n_features, frames), in full precision
+        truth = self._targets.to(self.device)[positions]
+        targets = functional.one_hot(truth, len(self.recipe.emotions)).float()
+        allowed = self._allowed.to(self.device)[positions]
+        if settings.mixup_alpha and rng.random() < settings.mixup_probability:
+            features, targets, partners = mixup(features, targets, settings.mixup_alpha, rng)
+            allowed = allowed | allowed[partners]
+        logits = self.recogniser.logits(mask_features(features, settings, rng))
+        loss = self._loss(logits, targets, allowed)
+        self._losses.append((loss.item(), (logits.argmax(dim=1) == truth).float().mean().item()))
+        self.log("loss", loss, prog_bar=True)
+        return loss
+
+    def on_train_batch_end(self, *_: Any) -> None:
+        """Move the averaged weights towards the trained ones."""
+        if self.averaged is None:
+            return
+        decay = float(self.recipe.training.average_decay or 0.0)
+        with torch.no_grad():
+            for average, current in zip(
+                self.averaged.state_dict().values(), self.recogniser.state_dict().values(), strict=True
+            ):
+                if average.dtype.is_floating_point:
+                    average.lerp_(current, 1 - decay)
+                else:
+                    average.copy_(current)
+
+    def on_validation_epoch_start(self) -> None:
+        """Collect the answers of the validation part."""
+        self._answers: list[tuple[Tensor, Tensor]] = []
+
+    def validation_step(self, batch: Batch, batch_index: int) -> None:
+        """Answer one batch of middle crops."""
+        waveforms, positions = batch
+        with torch.autocast(self.device.type, enabled=False):
+            features = self.trained.front_end(waveforms)
+        self._answers.append((self.trained.logits(features).cpu(), positions.cpu()))
+
+    def on_validation_epoch_end(self) -> None:
+        """Measure the validation part and lower the learning rate on a plateau."""
+        logits = torch.cat([answer for answer, _ in self._answers])
+        truth = self._validation_targets[torch.cat([positions for _, positions in self._answers])]
+        predicted = logits.argmax(dim=1)
+        counts = metrics.confusion(truth.numpy(), predicted.numpy(), self.recipe.emotions)
+        values = {
+            "validation_loss": functional.cross_entropy(logits, truth).item(),
+            "validation_accuracy": metrics.accuracy(counts),
+            "validation_uar": metrics.uar(counts),
+        }
+        self._validated = values
+        self.log_dict(values, prog_bar=True)
+        if self._plateau is not None:
+            self._plateau.step(values["validation_loss"])
+
+    def epoch_figures(self) -> dict[str, float]:
+        """Loss and accuracy of the epoch on both parts, and its learning rate."""
+        loss, accuracy = np.mean(self._losses, axis=0)
+        rate = self.trainer.optimizers[0].param_groups[0]["lr"]
+        return {
+            "train_loss": float(loss),
+            "train_accuracy": float(accuracy),
+            **self._validated,
+            "learning_rate": rate,
+        }
+
+    # ---- optimisation ------------------------------------------------------------------------------------------------
+
+    def configure_optimizers(self) -> Any:
+        """Adam or AdamW; one cycle per batch, or halving on a plateau of the validation loss."""
+        settings = self.recipe.training
+        optimiser_class = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[settings.optimiser]
+        optimiser = optimiser_class(
+            self.recogniser.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay
+        )
+        if settings.schedule == "one_cycle":
+            schedule = torch.optim.lr_scheduler.OneCycleLR(
+                optimiser,
+                max_lr=settings.learning_rate,
+                total_steps=int(self.trainer.estimated_stepping_batches),
+                pct_start=settings.warmup_share,
+            )
+            return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+        if settings.schedule == "plateau":
+            self._plateau = torch.optim.lr_scheduler.ReduceLROnPlateau(
+                optimiser, factor=settings.plateau_factor, patience=settings.plateau_patience
+            )
+            if self._restored_plateau:
+                self._plateau.load_state_dict(self._restored_plateau)
+        return optimiser
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Keep the plateau's memory: it is stepped here, before the checkpoint, not by Lightning after it."""
+        if self._plateau is not None:
+            checkpoint["plateau"] = self._plateau.state_dict()
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Restore the plateau's memory once the optimiser exists."""
+        self._restored_plateau = checkpoint.get("plateau")
+        if self._plateau is not None and self._restored_plateau:
+            self._plateau.load_state_dict(self._restored_plateau)
+
+    def _loss(self, logits: Tensor, targets: Tensor, allowed: Tensor) -> Tensor:
+        """Cross-entropy over the emotions that each clip's corpus can have, smoothed over those alone."""
+        smoothing = self.recipe.training.label_smoothing
+        even = allowed.float() / allowed.sum(dim=1, keepdim=True)
+        targets = (1 - smoothing) * targets + smoothing * even
+        likelihoods = (
+            logits.masked_fill(~allowed, float("-inf")).log_softmax(dim=1).masked_fill(~allowed, 0.0)
+        )
+        losses = -targets * likelihoods
+        if self._class_weights is not None:
+            losses = losses * self._class_weights.to(losses.device)
+        return losses.sum(dim=1).mean()
+
+    def _allowed_emotions(self, index: dict[str, int]) -> Tensor:
+        """(utterances, emotions): which emotions the corpus of each training utterance has at all."""
+        allowed = torch.ones(len(self._train), len(index), dtype=torch.bool)
+        if self.recipe.training.mask_missing_emotions:
+            has = {
+                corpus: {u.emotion for u in self._train if u.corpus == corpus}
+                for corpus in self._train.corpora
+            }
+            for row, utterance in zip(allowed, self._train, strict=True):
+                row[
+                    [position for emotion, position in index.items() if emotion not in has[utterance.corpus]]
+                ] = False
+        return allowed
+
+    def _balance(self, n_emotions: int) -> Tensor:
+        """Weights (emotions,) in inverse proportion to the training counts, 1 on average over the clips."""
+        counts = torch.bincount(self._targets, minlength=n_emotions).clamp(min=1)
+        return len(self._targets) / (n_emotions * counts)

@@ -1,0 +1,66 @@
+"""The networks that a recipe can name."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from difflib import get_close_matches
+from inspect import signature
+from typing import Any
+
+from torch import nn
+
+from vocalics.errors import RecipeError
+from vocalics.lab.networks.cnn_bilstm_attention import CnnBilstmAttention
+from vocalics.lab.networks.output import NetworkOutput
+
+__all__ = ["NETWORKS", "NetworkInfo", "NetworkOutput", "build_network"]
+
+
+@dataclass(frozen=True)
+class NetworkInfo:
+    """A network that a recipe can name.
+
+    Attributes
+    ----------
+    name
+        Its name in a recipe.
+    build
+        The class: ``build(n_features, **parameters)``; the module has ``embedding_size`` and answers a `NetworkOutput`.
+    minimum_frames
+        Fewest feature frames it accepts.
+    description
+        One line.
+    """
+
+    name: str
+    build: Callable[..., nn.Module]
+    minimum_frames: int
+    description: str
+
+
+NETWORKS: dict[str, NetworkInfo] = {
+    info.name: info
+    for info in (
+        NetworkInfo(
+            "cnn_bilstm_attention",
+            CnnBilstmAttention,
+            minimum_frames=8,
+            description="2-D convolutions, bidirectional LSTM, attentive statistics pooling",
+        ),
+    )
+}
+
+
+def build_network(name: str, n_features: int, parameters: dict[str, Any]) -> nn.Module:
+    """Build the network of that name; `RecipeError` names the nearest known network or parameter."""
+    if name not in NETWORKS:
+        near = get_close_matches(name, NETWORKS, n=1)
+        hint = f"; did you mean '{near[0]}'?" if near else "."
+        raise RecipeError(f"unknown network '{name}'{hint} Known: {', '.join(NETWORKS)}.")
+    info = NETWORKS[name]
+    known = [key for key in signature(info.build).parameters if key != "n_features"]
+    unknown = [key for key in parameters if key not in known]
+    if unknown:
+        near = get_close_matches(unknown[0], known, n=1, cutoff=0.5)
+        hint = f"; did you mean '{near[0]}'?" if near else f". Known: {', '.join(known)}."
+        raise RecipeError(f"network '{name}': unknown parameter '{unknown[0]}'{hint}")
+    return info.build(n_features, **parameters)

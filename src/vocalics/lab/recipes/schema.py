@@ -1,0 +1,273 @@
+"""What a recipe may say: frozen, closed settings with a reason for every number that is not obvious."""
+
+from collections.abc import Sequence
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from vocalics.errors import RecipeError
+
+Share = Annotated[float, Field(ge=0, le=1)]
+Positive = Annotated[float, Field(gt=0)]
+Count = Annotated[int, Field(ge=1)]
+
+
+class _Settings(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Mel(_Settings):
+    """Mel power spectrogram."""
+
+    name: Literal["mel"] = "mel"
+    n_mels: Count = 128
+    fmin: float = Field(default=0.0, ge=0)
+    fmax: Positive | None = None
+
+
+class LogMel(_Settings):
+    """Log-mel spectrogram in dB under the clip's maximum, floored at `top_db`."""
+
+    name: Literal["log_mel"] = "log_mel"
+    n_mels: Count = 128
+    fmin: float = Field(default=0.0, ge=0)
+    fmax: Positive | None = None
+    top_db: Positive = 80.0
+
+
+Feature = Annotated[Mel | LogMel, Field(discriminator="name")]
+
+
+class FeatureSettings(_Settings):
+    """The front end: one shared spectrum, a stack of features over it, a normalisation.
+
+    ``level`` subtracts the clip's mean over all rows and frames, ``utterance`` gives each row of a clip mean
+    0 and deviation 1, ``training`` does so with statistics of the training part.
+    """
+
+    n_fft: Count = 512
+    hop_length: Count = 256
+    win_length: Count | None = None
+    stack: tuple[Feature, ...] = Field(min_length=1)
+    normalisation: Literal["none", "level", "utterance", "training"] = "training"
+    frames: Count | None = None
+
+
+class NetworkSettings(_Settings):
+    """Which network, with its own parameters; the network's class knows and checks them."""
+
+    name: str
+    parameters: dict[str, Any] = {}
+
+
+class AugmentationSettings(_Settings):
+    """Changes to training clips, drawn anew each epoch; the validation and test parts are never changed."""
+
+    speed: tuple[Positive, Positive] | None = None
+    gain_db: tuple[float, float] | None = None
+    noise_snr_db: tuple[float, float] | None = None
+    noise_probability: Share = 0.5
+    pitch_semitones: tuple[float, float] | None = None
+    pitch_probability: Share = 0.3
+    stretch: tuple[Positive, Positive] | None = None
+    stretch_probability: Share = 0.3
+    shift_s: Positive | None = None
+    frequency_masks: int = Field(default=0, ge=0)
+    frequency_mask_share: Share = 0.15
+    time_masks: int = Field(default=0, ge=0)
+    time_mask_share: Share = 0.12
+    mixup_alpha: float = Field(default=0.0, ge=0)
+    mixup_probability: Share = 0.5
+
+
+class TrainingSettings(_Settings):
+    """The optimisation.
+
+    ``crop_s`` is the range from which each batch draws its length; a clip shorter than the batch is padded
+    with silence. ``balance_corpora`` draws from each corpus as many clips an epoch as the smallest has.
+    ``select`` says which epoch is kept: the last, or the one with the lowest validation loss. ``check_every``
+    is in epochs.
+    """
+
+    epochs: Count
+    batch_size: Count = 32
+    crop_s: tuple[Positive, Positive]
+    optimiser: Literal["adam", "adamw"] = "adamw"
+    learning_rate: Positive = 1e-3
+    weight_decay: float = Field(default=0.01, ge=0)
+    schedule: Literal["one_cycle", "plateau", "constant"] = "one_cycle"
+    warmup_share: Share = 0.1
+    plateau_factor: Share = 0.5
+    plateau_patience: Count = 5
+    early_stopping_patience: Count | None = None
+    select: Literal["last", "best"] = "last"
+    gradient_clip: Positive | None = 2.0
+    label_smoothing: Share = 0.0
+    class_weights: bool = False
+    balance_corpora: bool = False
+    mask_missing_emotions: bool = False
+    average_decay: Share | None = None
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    workers: int = Field(default=0, ge=0)
+    seed: int = Field(default=0, ge=0)
+    validation_share: Share = 0.2
+    check_every: Count = 1
+
+
+class TrainerSettings(_Settings):
+    """Handed to Lightning as it is: several devices and machines."""
+
+    accelerator: Literal["auto", "cpu", "gpu"] = "auto"
+    devices: int | Literal["auto"] = 1
+    strategy: str = "auto"
+    num_nodes: Count = 1
+
+
+class Recipe(_Settings):
+    """All that makes a model, apart from the audio."""
+
+    name: str = Field(pattern=r"^[a-z][a-z0-9-]*$")
+    description: str
+    corpora: tuple[str, ...] = Field(min_length=1)
+    emotions: tuple[str, ...] = Field(min_length=2)
+    merge: dict[str, str] = {}
+    claim: str | None = None
+    sample_rate: int = Field(default=16_000, ge=8_000, le=48_000)
+    bandwidth_hz: Positive = 8_000.0
+    window_s: Positive = 6.0
+    minimum_s: Positive = 0.25
+    features: FeatureSettings
+    network: NetworkSettings
+    augmentation: AugmentationSettings = AugmentationSettings()
+    training: TrainingSettings
+    trainer: TrainerSettings = TrainerSettings()
+
+    @model_validator(mode="after")
+    def _ranges_are_ordered(self) -> "Recipe":
+        ranges = {
+            "training.crop_s": self.training.crop_s,
+            "augmentation.speed": self.augmentation.speed,
+            "augmentation.gain_db": self.augmentation.gain_db,
+            "augmentation.noise_snr_db": self.augmentation.noise_snr_db,
+            "augmentation.pitch_semitones": self.augmentation.pitch_semitones,
+            "augmentation.stretch": self.augmentation.stretch,
+        }
+        for key, value in ranges.items():
+            if value is not None and value[0] > value[1]:
+                raise ValueError(f"{key} is [{value[0]:g}, {value[1]:g}]; give the lower bound first")
+        if len(set(self.emotions)) != len(self.emotions):
+            raise ValueError("emotions names one emotion twice")
+        return self
+
+    def to_yaml(self) -> str:
+        """Return the whole recipe, defaults included, as YAML."""
+        return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+
+
+def list_recipes() -> dict[str, Path]:
+    """Bundled recipes: name to YAML file, sorted by name."""
+    return {path.stem: path for path in sorted(Path(__file__).parent.glob("*.yaml"))}
+
+
+def load_recipe(name_or_path: str | Path, settings: Sequence[str] = ()) -> Recipe:
+    """Read a recipe by name or from a YAML file, then apply ``key=value`` settings.
+
+    Parameters
+    ----------
+    name_or_path
+        A bundled recipe's name, or a file that ends in ``.yaml`` or ``.yml``.
+    settings
+        Such as ``"training.epochs=5"``; the value is YAML.
+
+    Raises
+    ------
+    RecipeError
+        An unknown recipe or key (with the nearest known one), or a value out of range.
+
+    Examples
+    --------
+    >>> load_recipe("vocalics", ["training.epochs=5"]).training.epochs
+    5
+    """
+    path = Path(name_or_path)
+    if path.suffix not in (".yaml", ".yml"):
+        known = list_recipes()
+        if str(name_or_path) not in known:
+            near = get_close_matches(str(name_or_path), known, n=1)
+            hint = f"; did you mean '{near[0]}'?" if near else "."
+            raise RecipeError(
+                f"there is no recipe '{name_or_path}'{hint} Known: {', '.join(known)}; or name a .yaml file."
+            )
+        path = known[str(name_or_path)]
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise RecipeError(f"there is no recipe file '{path}'.") from None
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        reason = str(error).replace("\n", " ")
+        raise RecipeError(f"{path} is not a recipe in YAML: {reason}.") from None
+    if not isinstance(content, dict):
+        raise RecipeError(
+            f"{path} holds no settings; a recipe is a YAML mapping that starts with 'name: ...'."
+        )
+    for setting in settings:
+        _apply(content, setting)
+    return parse_recipe(content, source=str(name_or_path))
+
+
+def parse_recipe(content: dict[str, Any], source: str = "the recipe") -> Recipe:
+    """Check a mapping against the schema; `RecipeError` names `source` and the first thing wrong."""
+    try:
+        recipe = Recipe.model_validate(content)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"])
+        if first["type"] == "extra_forbidden":
+            raise RecipeError(_unknown_key(source, key)) from None
+        given = f" (given: {first['input']!r})" if not isinstance(first["input"], dict) else ""
+        raise RecipeError(f"{source}: {key or 'the recipe'}: {first['msg']}{given}.") from None
+    unknown = [label for label in recipe.merge.values() if label not in recipe.emotions]
+    if unknown:
+        raise RecipeError(
+            f"{source}: merge leads to '{unknown[0]}', which is not among the recipe's emotions."
+        )
+    return recipe
+
+
+def _apply(content: dict[str, Any], setting: str) -> None:
+    key, equals, value = setting.partition("=")
+    if not equals or not key.strip():
+        raise RecipeError(f"'{setting}' is not a setting; write key=value, for example training.epochs=5.")
+    target = content
+    *parents, last = key.strip().split(".")
+    for part in parents:
+        target = target.setdefault(part, {})
+        if not isinstance(target, dict):
+            raise RecipeError(f"'{setting}' sets a part of '{part}', which is a single value.")
+    try:
+        target[last] = yaml.safe_load(value)
+    except yaml.YAMLError:
+        raise RecipeError(f"the value of '{setting}' is not YAML.") from None
+
+
+def _unknown_key(source: str, key: str) -> str:
+    *parents, last = key.split(".")
+    known = _keys_at(Recipe, parents)
+    near = get_close_matches(last, known, n=1, cutoff=0.5)
+    hint = f"; did you mean '{near[0]}'?" if near else f". Known keys: {', '.join(known)}."
+    return f"{source}: unknown key '{last}'" + (f" under '{'.'.join(parents)}'" if parents else "") + hint
+
+
+def _keys_at(model: type[BaseModel], parents: list[str]) -> list[str]:
+    for part in parents:
+        if part in {"mel", "log_mel"}:  # pydantic names the member of the union in the path
+            return list({"mel": Mel, "log_mel": LogMel}[part].model_fields)
+        field = model.model_fields.get(part)
+        if field is None:
+            continue
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            model = field.annotation
+    return list(model.model_fields)

@@ -1,0 +1,95 @@
+"""The module that is trained and exported: front end, network, affine head, temperature."""
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from vocalics.lab.features.stack import FrontEnd
+from vocalics.lab.networks import build_network
+from vocalics.lab.recipes.schema import Recipe
+
+
+class Answer(NamedTuple):
+    """Outputs of the graph; `DESIGN` calls them probabilities, embedding, features and attention.
+
+    Attributes
+    ----------
+    probabilities
+        (batch, n_emotions), calibrated.
+    embedding
+        (batch, embedding_size): what enters the head.
+    features
+        (batch, n_features, frames): what the network heard.
+    attention
+        (batch, steps) or None.
+    """
+
+    probabilities: Tensor
+    embedding: Tensor
+    features: Tensor
+    attention: Tensor | None
+
+
+class Recogniser(nn.Module):
+    """Waveform in, calibrated probabilities out.
+
+    The head is ``softmax((weight . (embedding - mean) / std + bias) / temperature)``. Training works with mean 0 and std 1;
+    `set_statistics` then moves the training utterances' statistics into the head without changing any answer.
+
+    Parameters
+    ----------
+    recipe
+        Its features, network and emotions.
+    """
+
+    embedding_mean: Tensor
+    embedding_std: Tensor
+    temperature: Tensor
+
+    def __init__(self, recipe: Recipe) -> None:
+        super().__init__()
+        self.front_end = FrontEnd(recipe.features, recipe.sample_rate)
+        self.network = build_network(
+            recipe.network.name, self.front_end.n_features, recipe.network.parameters
+        )
+        size = int(self.network.embedding_size)  # type: ignore[arg-type]
+        self.head_dropout = nn.Dropout(float(recipe.network.parameters.get("dropout", 0.3)))
+        self.head = nn.Linear(size, len(recipe.emotions))
+        self.register_buffer("embedding_mean", torch.zeros(size))
+        self.register_buffer("embedding_std", torch.ones(size))
+        self.register_buffer("temperature", torch.ones(()))
+
+    @property
+    def n_parameters(self) -> int:
+        """Trained numbers."""
+        return sum(parameter.numel() for parameter in self.parameters())
+
+    def logits(self, features: Tensor) -> Tensor:
+        """Logits (batch, n_emotions) of features (batch, n_features, frames), for the loss."""
+        embedding = self.network(features).embedding
+        normalised = (embedding - self.embedding_mean) / self.embedding_std
+        return self.head(self.head_dropout(normalised)).float()  # type: ignore[no-any-return]
+
+    def forward(self, waveform: Tensor) -> Answer:
+        """Answer a waveform (batch, samples)."""
+        features = self.front_end(waveform)
+        embedding, attention = self.network(features)
+        normalised = (embedding - self.embedding_mean) / self.embedding_std
+        probabilities = (self.head(normalised) / self.temperature).softmax(dim=1)
+        return Answer(probabilities, embedding, features, attention)
+
+    @torch.no_grad()
+    def set_statistics(self, embeddings: np.ndarray) -> None:
+        """Move the statistics of `embeddings` (n, embedding_size) into the head; every answer stays as it
+        was."""
+        mean = torch.from_numpy(embeddings.mean(axis=0)).float()
+        std = (
+            torch.from_numpy(embeddings.std(axis=0)).float().clamp(min=1e-3)
+        )  # a dead unit must not divide by zero
+        weight = self.head.weight / self.embedding_std  # of the raw embedding
+        self.head.bias += weight @ (mean - self.embedding_mean)
+        self.head.weight.copy_(weight * std)
+        self.embedding_mean.copy_(mean)
+        self.embedding_std.copy_(std)

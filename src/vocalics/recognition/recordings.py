@@ -1,0 +1,135 @@
+"""Which recordings a person means: files, folders, patterns, and the forms a caller may hand over."""
+
+import glob
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import BinaryIO, TypeAlias, TypeGuard
+
+import numpy as np
+import numpy.typing as npt
+
+from vocalics import audio
+from vocalics.audio import Waveform
+from vocalics.errors import AudioError, UsageError
+
+#: One recording: a path, a `Waveform`, ``(array, sample_rate)``, the bytes of an audio file, or a binary
+#: file object.
+Recording: TypeAlias = str | Path | Waveform | tuple[npt.ArrayLike, int] | bytes | BinaryIO
+
+#: One recording or several.
+Recordings: TypeAlias = Recording | Iterable[Recording]
+
+#: Longest recording that one answer may stand for; a longer one is what the timeline is for, and would fill
+#: the memory.
+MAX_DURATION_S = 600.0
+
+
+def is_recording(value: object) -> TypeGuard[Recording]:
+    """Tell whether `value` is one recording.
+
+    Examples
+    --------
+    >>> is_recording("clip.wav"), is_recording(["clip.wav"]), is_recording(([0.0, 0.5], 16000))
+    (True, False, True)
+    """
+    if isinstance(value, str | Path | Waveform | bytes) or hasattr(value, "read"):
+        return True
+    return isinstance(value, tuple) and len(value) == 2 and isinstance(value[1], int | np.integer)
+
+
+def each_recording(recordings: Recordings) -> Iterator[Recording]:
+    """Yield the recordings one by one, each checked to be one; `UsageError` says what may be given."""
+    if isinstance(recordings, np.ndarray):
+        raise UsageError("an array alone has no sample rate; give (array, sample_rate).")
+    many = [recordings] if is_recording(recordings) else recordings
+    if not isinstance(many, Iterable):
+        raise UsageError(_not_a_recording(many))
+    for recording in many:
+        if not is_recording(recording):
+            raise UsageError(_not_a_recording(recording))
+        yield recording
+
+
+def read_recording(recording: Recording) -> Waveform:
+    """Decode one recording of at most `MAX_DURATION_S`; errors as of `audio.read`."""
+    if isinstance(recording, Waveform):
+        return recording
+    if isinstance(recording, tuple):
+        return Waveform.from_array(*recording)
+    return audio.read(recording, name=recording_name(recording), max_duration_s=MAX_DURATION_S)
+
+
+def recording_name(recording: Recording) -> str | None:
+    """Return the path as the caller wrote it, the name of a file object, or None for what is in memory."""
+    if isinstance(recording, str | Path):
+        return str(recording)
+    own = getattr(recording, "name", None)
+    return own if isinstance(own, str) else None
+
+
+def list_recordings(paths: Iterable[str | Path]) -> tuple[list[str], dict[str, AudioError]]:
+    """List the recordings that files, folders and patterns mean.
+
+    Parameters
+    ----------
+    paths
+        Files (taken whatever their suffix), folders (walked recursively, files with a suffix in
+        `audio.SUFFIXES`, no hidden ones), or glob patterns (``**`` for any depth).
+
+    Returns
+    -------
+    found, failed
+        Paths, each once, in the order given and sorted within a folder or pattern; and the error for every
+        given path that leads to no recording, and for every folder that cannot be opened.
+    """
+    found: dict[str, None] = {}
+    failed: dict[str, AudioError] = {}
+    for path in map(str, paths):
+        inside: list[str] = []
+        if not path:
+            failed[path] = AudioError("an empty path names no recording; check the shell's variables.")
+        elif os.path.isdir(path):  # noqa: PTH112, Path raises in a closed folder
+            inside = sorted(_walk(path, failed))
+            if not inside and path not in failed:
+                failed[path] = AudioError(
+                    f"the folder '{path}' holds no audio files; name a folder with recordings, or files."
+                )
+        elif glob.has_magic(path) and not os.path.lexists(path):
+            matches = sorted(glob.glob(path, recursive=True))  # noqa: PTH207, Path.glob knows no absolute pattern
+            inside, _ = list_recordings(matches)
+            if not inside:
+                failed[path] = AudioError(
+                    f"no recording matches the pattern '{path}'; check it, or name files or folders."
+                )
+        else:
+            inside = [path]
+        found |= dict.fromkeys(inside)
+    return list(found), failed
+
+
+def _walk(folder: str, failed: dict[str, AudioError]) -> Iterator[str]:
+    """Yield the audio files under a folder. Linked folders are followed, each real folder is entered once."""
+
+    def tell(error: OSError) -> None:
+        closed = os.fsdecode(error.filename)
+        failed[closed] = AudioError(f"the folder '{closed}' cannot be opened: {error.strerror}.")
+
+    entered: set[str] = set()
+    for parent, folders, files in os.walk(folder, onerror=tell, followlinks=True):
+        real = os.path.realpath(parent)
+        if real in entered:
+            folders.clear()
+            continue
+        entered.add(real)
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for file in files:
+            if Path(file).suffix.lower() in audio.SUFFIXES and not file.startswith("."):
+                yield os.path.join(parent, file)  # noqa: PTH118, keeps './' and the caller's slashes as given
+
+
+def _not_a_recording(value: object) -> str:
+    return (
+        f"a {type(value).__name__} is not a recording; give a path, the bytes of an audio file, "
+        "(array, sample_rate), a Waveform, or a list of these."
+    )

@@ -1,0 +1,85 @@
+"""What tests share: the toy model, clips with speech, the command line, and corpora where there are any."""
+
+import io
+import os
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+EXAMPLES = Path(__file__).parents[1] / "examples"
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a call of the command line left behind."""
+
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture(scope="session")
+def toy(tmp_path_factory) -> Path:
+    """The toy model's file."""
+    pytest.importorskip("onnx", reason="the toy model is written with onnx")
+    import toy_model
+
+    return toy_model.write(tmp_path_factory.mktemp("toy") / "toy.onnx")
+
+
+@pytest.fixture(scope="session")
+def model(toy):
+    """The toy model, open."""
+    from vocalics.recognition.model import Model
+
+    return Model.load(toy)
+
+
+@pytest.fixture(scope="session")
+def clips() -> list[Path]:
+    """The examples in which somebody speaks: many codecs, rates and lengths, mono and stereo."""
+    from vocalics.audio import SUFFIXES
+
+    return sorted(path for path in EXAMPLES.iterdir() if path.suffix in SUFFIXES and path.stem != "no_speech")
+
+
+@pytest.fixture(scope="session")
+def clip() -> Path:
+    """One example in which somebody speaks: mono, 16 kHz, 3.3 s."""
+    return EXAMPLES / "woman.wav"
+
+
+@pytest.fixture(scope="session")
+def no_speech() -> Path:
+    """The example in which nobody speaks."""
+    return EXAMPLES / "no_speech.wav"
+
+
+@pytest.fixture
+def data() -> Path:
+    """The folder of real corpora."""
+    folder = os.environ.get("VOCALICS_DATA")
+    if not folder:
+        pytest.skip("VOCALICS_DATA names no folder of corpora")
+    return Path(folder)
+
+
+@pytest.fixture
+def command(capsys, monkeypatch) -> Callable[..., Run]:
+    """Run the command line in this process, as ``command("predict", ..., stdin=b"")``."""
+    from vocalics.cli import main
+
+    for variable in ("VOCALICS_DEBUG", "FORCE_COLOR", "COLUMNS"):
+        monkeypatch.delenv(variable, raising=False)
+
+    def run(*arguments: object, stdin: bytes = b"") -> Run:
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin)))
+        capsys.readouterr()
+        code = main([str(argument) for argument in arguments])
+        captured = capsys.readouterr()
+        return Run(code, captured.out, captured.err)
+
+    return run
