@@ -63,7 +63,7 @@ def test_scan_tells_what_it_passes_over_on_stderr_and_answers_1(command, tmp_pat
     (tmp_path / "DC_a02.wav").write_bytes(b"not sound")
     run = command("corpus", "scan", "savee", tmp_path, "-o", tmp_path / "m.parquet")
     assert run.code == 1
-    assert "1 file cannot be decoded" in run.err
+    assert "1 file cannot be read" in run.err
     assert "DC_a02.wav" in run.err
     assert [note["kind"] for note in json.loads(run.out)["notes"]] == ["unreadable"]
     assert len(load_manifest(tmp_path / "m.parquet")) == 1

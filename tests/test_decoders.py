@@ -117,6 +117,10 @@ def test_a_span_without_an_end_and_one_beyond_it_end_where_the_recording_ends(su
         np.testing.assert_allclose(span, whole[:, round(2.9 * RATE) :], atol=0.02)  # as above
 
 
+def test_a_span_shorter_than_a_sample_is_one_sample(recordings):
+    assert audio.read(recordings["wav"], 1.0, 1.000001).n_samples == 1
+
+
 @pytest.mark.parametrize("suffix", ["wav", "mp3", "webm"])
 @pytest.mark.parametrize("block_s", [0.01, 0.7, 1.0, 3.0, 100.0])
 def test_blocks_are_the_whole_cut_up(suffix, block_s, recordings):

@@ -43,23 +43,8 @@ MAXIMUM_PEAK = 100.0
 SUFFIXES = frozenset(
     f".{suffix}"
     for suffix in (
-        *(
-            "wav",
-            "wave",
-            "w64",
-            "rf64",
-            "flac",
-            "ogg",
-            "oga",
-            "opus",
-            "mp3",
-            "aif",
-            "aiff",
-            "aifc",
-            "au",
-            "caf",
-        ),
-        *("sph", "m4a", "m4b", "aac", "ac3", "amr", "wma", "mka", "weba"),
+        *("wav", "wave", "w64", "rf64", "aif", "aiff", "aifc", "au", "caf", "sph", "flac"),
+        *("ogg", "oga", "opus", "mp3", "m4a", "m4b", "aac", "ac3", "amr", "wma", "mka", "weba"),
         *("webm", "mp4", "m4v", "mov", "mkv", "avi", "wmv", "flv", "3gp", "mpg", "mpeg", "ogv"),
     )
 )
@@ -331,17 +316,17 @@ def _named(name: str) -> Iterator[None]:
 def _check_format(sample_rate: object, n_channels: int) -> None:
     if not isinstance(sample_rate, (int, np.integer)) or not MINIMUM_RATE <= sample_rate <= MAXIMUM_RATE:
         raise AudioError(
-            f"the sample rate is {sample_rate} Hz; {MINIMUM_RATE} to {MAXIMUM_RATE}, whole, is accepted."
+            f"the sample rate is {sample_rate} Hz; {MINIMUM_RATE} to {MAXIMUM_RATE}, whole, can be used."
         )
     if n_channels > MAXIMUM_CHANNELS:
         raise AudioError(
-            f"there are {n_channels} channels; at most {MAXIMUM_CHANNELS} are accepted, and samples have the "
+            f"there are {n_channels} channels; at most {MAXIMUM_CHANNELS} can be used, and samples have the "
             "shape (channels, n_samples)."
         )
 
 
 def _check_duration(duration_s: float, max_duration_s: float | None, name: str) -> None:
-    if max_duration_s is not None and duration_s > max_duration_s:
+    if max_duration_s is not None and duration_s - max_duration_s > 1e-6:  # less is rounding
         raise AudioError(
             f"{name} has more than {max_duration_s:g} s of sound to read; read a shorter span of it."
         )

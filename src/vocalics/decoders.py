@@ -261,9 +261,9 @@ def _binary_file(source: Source, name: str, stack: ExitStack) -> BinaryIO:
 
 
 def _span_samples(start_s: float, end_s: float | None, sample_rate: int) -> tuple[int, float]:
-    """Return the first sample of a span and how many it has, infinitely many when its end is open."""
+    """Return the first sample of a span and how many it has, at least one, infinitely many without an end."""
     first = round(start_s * sample_rate)
-    return first, math.inf if end_s is None else round(end_s * sample_rate) - first
+    return first, math.inf if end_s is None else max(1, round(end_s * sample_rate) - first)
 
 
 def _cut(pieces: Iterator[FloatArray], n_dropped: int, n_kept: float) -> Iterator[FloatArray]:
@@ -281,4 +281,5 @@ def _cut(pieces: Iterator[FloatArray], n_dropped: int, n_kept: float) -> Iterato
 
 def _reason(error: Exception) -> str:
     """Return what an error says, without its number and full stop."""
-    return str(getattr(error, "strerror", None) or error).removeprefix("Error : ").rstrip(". ")
+    told = str(getattr(error, "strerror", None) or error).removeprefix("Error : ").rstrip(". ")
+    return told or type(error).__name__

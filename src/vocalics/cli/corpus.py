@@ -51,7 +51,9 @@ def list_corpora(format: Form = None) -> None:
 
 @app.command()
 def download(
-    name: Annotated[str, typer.Argument(help="Name of the corpus; 'vocalics corpus list' has them.")],
+    name: Annotated[
+        str, typer.Argument(metavar="NAME", help="Name of the corpus; 'vocalics corpus list' has them.")
+    ],
     data: Annotated[
         Path | None,
         typer.Option(
@@ -85,10 +87,13 @@ def scan(
     name: Annotated[
         str,
         typer.Argument(
-            help="Name of the corpus; 'folder' for recordings of your own; 'all' for a whole data folder."
+            metavar="NAME",
+            help="Name of the corpus; 'folder' for recordings of your own; 'all' for a whole data folder.",
         ),
     ],
-    root: Annotated[Path, typer.Argument(help="Its folder; for 'folder' also a CSV or Parquet table.")],
+    root: Annotated[
+        Path, typer.Argument(metavar="ROOT", help="Its folder; for 'folder' also a CSV or Parquet table.")
+    ],
     output: Annotated[
         Path, typer.Option("-o", "--output", metavar="MANIFEST", help="A .parquet or .csv file.")
     ],
@@ -99,9 +104,9 @@ def scan(
 ) -> None:
     """Read a corpus's folder and write its manifest: one row per recording.
 
-    For 'folder', the labels stand in the names of folders (happy/clip.wav), in the names of files
-    (clip_angry_01.wav), or in a table with the columns path and emotion, and perhaps speaker, gender,
-    intensity and sentence.
+    For 'folder', the labels stand in the names of folders (happy/clip.wav), in
+    the names of files (clip_angry_01.wav), or in a table with the columns path
+    and emotion, and perhaps speaker, gender, intensity and sentence.
 
     Exit code 1: some files could not be read; the others are in the manifest.
     """

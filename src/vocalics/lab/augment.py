@@ -1,7 +1,4 @@
-"""Changes to training audio and features.
-
-Every draw comes from the generator that is handed in.
-"""
+"""Changes to training audio and features; every draw comes from the generator that is handed in."""
 
 from functools import cache
 from typing import Any
@@ -18,8 +15,10 @@ Samples = npt.NDArray[np.float32]
 
 
 def change_speed(samples: Samples, factor: float) -> Samples:
-    """Play `samples` (n,) faster by `factor`: tempo and pitch rise together; the result has about n / factor
-    samples."""
+    """Play `samples` (n,) faster by `factor`: tempo and pitch rise together.
+
+    The result has about n / factor samples.
+    """
     return np.asarray(soxr.resample(samples, factor * 10_000, 10_000, quality="MQ"), dtype=np.float32)
 
 
@@ -73,8 +72,10 @@ def stretch_time(samples: Samples, rate: float, sample_rate: int) -> Samples:
 def augment_waveform(
     samples: Samples, settings: AugmentationSettings, sample_rate: int, rng: np.random.Generator
 ) -> Samples:
-    """Draw and apply a recipe's waveform changes, in the order in which a recording picks them up: voice,
-    place, room, gain."""
+    """Draw and apply a recipe's waveform changes to `samples` (n,).
+
+    They come in the order in which a recording picks them up: voice, place, room, gain.
+    """
     if settings.speed:
         samples = change_speed(samples, rng.uniform(*settings.speed))
     if settings.pitch_semitones and rng.random() < settings.pitch_probability:
@@ -91,10 +92,21 @@ def augment_waveform(
 
 
 def mask_features(features: Tensor, settings: AugmentationSettings, rng: np.random.Generator) -> Tensor:
-    """Blank bands and stretches of features (batch, n_features, frames) with the clip's mean: SpecAugment
-    without warping [1]_.
+    """Blank bands and stretches of each clip with its mean: SpecAugment without warping [1]_.
 
-    .. [1] Park et al.: SpecAugment. Interspeech 2019.
+    Parameters
+    ----------
+    features
+        (batch, n_features, frames); left as they are.
+    settings
+        How many masks, and the share of rows or frames that one may cover; one row or frame it always may.
+    rng
+        Source of every draw.
+
+    References
+    ----------
+    .. [1] Park et al.: SpecAugment: a simple data augmentation method for automatic speech recognition.
+       Interspeech 2019.
     """
     if not settings.frequency_masks and not settings.time_masks:
         return features

@@ -45,7 +45,8 @@ def fit_temperature(logits: npt.ArrayLike, truth: npt.ArrayLike) -> float:
     scores, labels = np.asarray(logits, dtype=np.float64), np.asarray(truth)
     if scores.ndim != 2 or len(scores) != len(labels) or not len(scores):
         raise TrainingError(
-            f"a temperature is fitted on logits (n, n_emotions) and n labels; given {scores.shape} and {labels.shape}."
+            "a temperature is fitted on logits (n, n_emotions) and n labels; "
+            f"given {scores.shape} and {labels.shape}."
         )
 
     def loss(log_temperature: float) -> float:
@@ -57,7 +58,19 @@ def fit_temperature(logits: npt.ArrayLike, truth: npt.ArrayLike) -> float:
 
 
 def abstention_threshold(probabilities: npt.ArrayLike, coverage: float = COVERAGE) -> float:
-    """Confidence that the surest `coverage` of the clips reach, given calibrated probabilities (n,
-    n_emotions)."""
+    """Return the confidence that the surest `coverage` of the clips reach.
+
+    Parameters
+    ----------
+    probabilities
+        (n, n_emotions), calibrated.
+    coverage
+        Share of clips, 0 to 1.
+
+    Examples
+    --------
+    >>> round(abstention_threshold([[0.9, 0.1], [0.2, 0.8], [0.3, 0.7]], coverage=1.0), 2)
+    0.7
+    """
     confidence = np.asarray(probabilities, dtype=np.float64).max(axis=1)
     return float(np.quantile(confidence, 1 - coverage))

@@ -6,15 +6,16 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import platformdirs
 import torch
 from torch.utils.data import Dataset, Sampler
 
 from vocalics import audio
 from vocalics.lab.augment import augment_waveform
+from vocalics.lab.corpora import cache_folder
 from vocalics.lab.manifest import Manifest
 from vocalics.lab.recipes.schema import AugmentationSettings
 
@@ -22,15 +23,11 @@ Samples = npt.NDArray[np.float32]
 _FULL_SCALE = 32_767.0
 
 
-def cache_folder() -> Path:
-    """Where decoded audio may be kept: ``VOCALICS_CACHE`` or the platform's cache folder."""
-    return Path(os.environ.get("VOCALICS_CACHE") or platformdirs.user_cache_dir("vocalics"))
-
-
 class AudioStore:
     """Decoded, mono, resampled clips of a manifest in one memory-mapped 16-bit file.
 
-    The file is named by a digest of what is in it, so a second training finds it, and processes share its pages.
+    The file is named by a digest of what is in it, so a second training finds it, and processes share its
+    pages.
 
     Parameters
     ----------
@@ -43,15 +40,19 @@ class AudioStore:
     """
 
     def __init__(self, path: Path, offsets: npt.NDArray[np.int64], ids: Sequence[str]) -> None:
+        self._path, self._offsets = path, offsets
         self._samples = np.memmap(path, dtype=np.int16, mode="r")
-        self._offsets = offsets
         self._position = {name: position for position, name in enumerate(ids)}
 
     def __getitem__(self, utterance_id: str) -> Samples:
-        """Samples (n,) of one clip, float32 in [-1, 1]."""
+        """Return the samples (n,) of one clip, float32 in [-1, 1]."""
         position = self._position[utterance_id]
         start, stop = self._offsets[position], self._offsets[position + 1]
         return np.asarray(self._samples[start:stop], dtype=np.float32) / np.float32(_FULL_SCALE)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Travel to a worker process as the file's name: a pickled memory map would carry every sample."""
+        return AudioStore, (self._path, self._offsets, list(self._position))
 
     @classmethod
     def build(
@@ -86,23 +87,28 @@ class AudioStore:
     ) -> list[int]:
         def decode(path: Path) -> npt.NDArray[np.int16]:
             waveform = audio.read(path).mono().resampled(sample_rate, bandwidth_hz)
-            return np.round(np.clip(waveform.samples[0], -1, 1) * _FULL_SCALE).astype(np.int16)
+            levels: Samples = np.round(np.clip(waveform.samples[0], -1, 1) * _FULL_SCALE)
+            return levels.astype(np.int16)
 
         lengths: list[int] = []
         partial = raw.with_suffix(f".{os.getpid()}.part")
-        with partial.open("wb") as file, ThreadPoolExecutor(os.cpu_count()) as pool:
-            for clip in pool.map(decode, [manifest.audio_path(utterance) for utterance in manifest]):
-                file.write(clip.tobytes())
-                lengths.append(len(clip))
-                if progress:
-                    progress(len(lengths), len(manifest))
-        partial.replace(raw)
+        try:
+            with partial.open("wb") as file, ThreadPoolExecutor(os.cpu_count()) as pool:
+                for clip in pool.map(decode, [manifest.audio_path(utterance) for utterance in manifest]):
+                    file.write(clip.tobytes())
+                    lengths.append(len(clip))
+                    if progress:
+                        progress(len(lengths), len(manifest))
+            partial.replace(raw)
+        finally:  # a file that cannot be decoded, or Ctrl-C, leaves nothing behind
+            partial.unlink(missing_ok=True)
         return lengths
 
 
 class TrainingClips(Dataset[tuple[torch.Tensor, int]]):
-    """Augmented crops, addressed by (epoch, position, crop length): no state, so workers cannot fall out of
-    step.
+    """Augmented crops, addressed by (epoch, position, crop length).
+
+    There is no state, so workers cannot fall out of step.
 
     Parameters
     ----------

@@ -11,8 +11,6 @@ from typing import Any
 from vocalics.errors import CorpusError
 from vocalics.files import write_atomically
 
-_NUMBERS = {"duration_s"}
-
 
 @dataclass(frozen=True)
 class Utterance:
@@ -21,7 +19,8 @@ class Utterance:
     Attributes
     ----------
     id
-        ``corpus/stem``: the same for a wav, flac or opus copy, in folders or flat; splits name utterances by it.
+        ``corpus/stem``: the same for a wav, flac or opus copy, in folders or flat; splits name utterances by
+        it.
     path
         Relative to the manifest's root, with forward slashes.
     corpus
@@ -114,8 +113,8 @@ class Manifest:
         missing = [name for name in wanted if name not in by_id]
         if missing:
             raise CorpusError(
-                f"{len(missing)} of {len(wanted)} utterances are not in the manifest (first: '{missing[0]}'). "
-                "Scan the same corpora that the split was made from."
+                f"{len(missing)} of {len(wanted)} utterances are not in the manifest (first: "
+                f"'{missing[0]}'). Scan the same corpora that the split was made from."
             )
         return replace(self, utterances=tuple(by_id[name] for name in wanted))
 
@@ -175,13 +174,15 @@ def load_manifest(path: str | Path) -> Manifest:
             f"{path} {what}; make a manifest with 'vocalics corpus scan NAME ROOT -o MANIFEST'."
         )
     try:
-        utterances = tuple(
-            Utterance(**{k: float(row[k]) if k in _NUMBERS else str(row[k] or "") for k in COLUMNS})
-            for row in rows
-        )
+        utterances = tuple(_utterance(row) for row in rows)
     except (TypeError, ValueError) as error:
         raise CorpusError(f"{path} has a value that does not fit its column: {error}.") from None
     return Manifest(Path(root) if root else path.parent, utterances)
+
+
+def _utterance(row: Mapping[str, Any]) -> Utterance:
+    words = {name: str(row[name] or "") for name in COLUMNS if name != "duration_s"}
+    return Utterance(**words, duration_s=float(row["duration_s"]))
 
 
 def _rows(path: Path) -> tuple[list[dict[str, Any]], str]:

@@ -12,7 +12,7 @@ from vocalics.lab.recipes.schema import Recipe
 
 
 class Answer(NamedTuple):
-    """Outputs of the graph; `DESIGN` calls them probabilities, embedding, features and attention.
+    """What the graph answers: its outputs, in their order and under their names.
 
     Attributes
     ----------
@@ -35,8 +35,9 @@ class Answer(NamedTuple):
 class Recogniser(nn.Module):
     """Waveform in, calibrated probabilities out.
 
-    The head is ``softmax((weight . (embedding - mean) / std + bias) / temperature)``. Training works with mean 0 and std 1;
-    `set_statistics` then moves the training utterances' statistics into the head without changing any answer.
+    The head is ``softmax((weight . (embedding - mean) / std + bias) / temperature)``. Training works with
+    mean 0 and std 1; `set_statistics` then moves the training utterances' statistics into the head without
+    changing any answer.
 
     Parameters
     ----------
@@ -82,14 +83,12 @@ class Recogniser(nn.Module):
 
     @torch.no_grad()
     def set_statistics(self, embeddings: np.ndarray) -> None:
-        """Move the statistics of `embeddings` (n, embedding_size) into the head; every answer stays as it
-        was."""
+        """Move the statistics of `embeddings` (n, embedding_size) into the head; no answer changes."""
         mean = torch.from_numpy(embeddings.mean(axis=0)).float()
-        std = (
-            torch.from_numpy(embeddings.std(axis=0)).float().clamp(min=1e-3)
-        )  # a dead unit must not divide by zero
+        std = torch.from_numpy(embeddings.std(axis=0)).float()
+        std = std.clamp(min=1e-3)  # a dead unit must not divide by zero
         weight = self.head.weight / self.embedding_std  # of the raw embedding
-        self.head.bias += weight @ (mean - self.embedding_mean)
+        self.head.bias.add_(weight @ (mean - self.embedding_mean))
         self.head.weight.copy_(weight * std)
         self.embedding_mean.copy_(mean)
         self.embedding_std.copy_(std)

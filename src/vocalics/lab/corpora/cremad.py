@@ -1,7 +1,7 @@
 """CREMA-D: the Crowd-sourced Emotional Multimodal Actors Dataset.
 
 Ninety-one actors (43 women, 48 men, 20 to 74 years, of many backgrounds) say twelve English sentences in six
-emotions; one of the sentences also at three levels of intensity: 7,442 recordings.
+emotions, one of them at three levels of intensity: 7,442 recordings.
 
 The name is actor, sentence, emotion, level.
 

@@ -9,7 +9,7 @@ from vocalics.audio import SUFFIXES
 from vocalics.errors import CorpusError
 from vocalics.lab.corpora.notes import NoteBook
 
-#: Of several copies of a recording the first in this order is taken: lossless codings before lossy ones.
+#: Of several copies of a recording one in these codings is taken rather than a lossy one.
 _LOSSLESS = (".wav", ".flac", ".aiff", ".aif", ".w64", ".rf64", ".au", ".caf")
 
 
@@ -48,12 +48,14 @@ def find_audio(root: Path, book: NoteBook, skip: Iterable[Path] = ()) -> list[Au
     Mac adds to zip archives, counts as hidden.
     """
     found = []
-    for path in _walk(root, set(skip)):
+    for path in _walk(root, set(skip), book):
         relative = PurePosixPath(path.relative_to(root).as_posix())
         if any(part.startswith(".") or part == "__MACOSX" for part in relative.parts):
             book.add("hidden", str(relative))
         elif relative.suffix.lower() not in SUFFIXES:
             book.add("not audio", str(relative))
+        elif not _is_unicode(str(relative)):
+            book.add("unreadable", f"{str(relative)!a}: its name is not Unicode")
         elif _is_empty(path):
             book.add("empty", str(relative))
         else:
@@ -68,9 +70,12 @@ def check_folder(root: Path) -> None:
         raise CorpusError(f"'{root}' {what}. Give the folder that holds the corpus's audio files.")
 
 
-def _walk(root: Path, skip: set[Path]) -> Iterator[Path]:
+def _walk(root: Path, skip: set[Path], book: NoteBook) -> Iterator[Path]:
+    def closed(error: OSError) -> None:
+        book.add("unreadable", f"{error.filename}: {error.strerror}")
+
     visited = set()
-    for folder, folders, names in os.walk(root, followlinks=True):
+    for folder, folders, names in os.walk(root, followlinks=True, onerror=closed):
         identity = Path(folder).stat()
         if (identity.st_dev, identity.st_ino) in visited:  # a link to a folder above, or to one already seen
             folders.clear()
@@ -78,6 +83,15 @@ def _walk(root: Path, skip: set[Path]) -> Iterator[Path]:
         visited.add((identity.st_dev, identity.st_ino))
         folders[:] = sorted(name for name in folders if Path(folder, name) not in skip)
         yield from (Path(folder, name) for name in sorted(names))
+
+
+def _is_unicode(name: str) -> bool:
+    """Whether a file name can be written into a manifest; elsewhere than on Linux each can."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _is_empty(path: Path) -> bool:

@@ -38,7 +38,7 @@ class Note:
 
 #: What is told, by kind, and in this order: singular and plural.
 _SENTENCES = {
-    "unreadable": ("file cannot be decoded", "files cannot be decoded"),
+    "unreadable": ("file cannot be read", "files cannot be read"),
     "empty": ("file is empty", "files are empty"),
     "missing": ("file of the table is missing", "files of the table are missing"),
     "copy": ("more copy of a recording left out", "more copies of recordings left out"),

@@ -85,10 +85,17 @@ def _find(root: Path, name: str) -> AudioFile | None:
     """Find the file that a row names; a table from Windows may part folders with backslashes."""
     for spelling in (name, name.replace("\\", "/")):
         path = root / spelling
-        if path.is_file():
+        if _is_file(path):
             inside = path.is_relative_to(root)  # an absolute path elsewhere stays as it is
             return AudioFile(PurePosixPath((path.relative_to(root) if inside else path).as_posix()))
     return None
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # a name too long for any file
+        return False
 
 
 def _labels(audio: AudioFile, values: Mapping[str, str], book: NoteBook) -> Labels:

@@ -6,8 +6,9 @@ from torch import Tensor, nn
 
 
 class MelSpectrogram(nn.Module):
-    """Mel power spectrogram: Slaney's filter bank with areas of one [1]_, as
-    ``librosa.feature.melspectrogram``.
+    """Mel power spectrogram, equal to ``librosa.feature.melspectrogram``.
+
+    The filters are Slaney's: triangles of area one on his mel scale [1]_.
 
     Parameters
     ----------
@@ -40,10 +41,10 @@ class MelSpectrogram(nn.Module):
 
 
 class Decibel(nn.Module):
-    """Power to decibel under the loudest value of each clip, as ``librosa.power_to_db(S, ref=np.max,
-    top_db=...)``.
+    """Power to decibel under the loudest value of each clip.
 
-    A clip's gain cancels out, and so does the noise floor below `top_db`.
+    Each clip equals ``librosa.power_to_db(power, ref=np.max, top_db=top_db)``. A clip's gain cancels out, and
+    so does the noise floor below `top_db`.
 
     Parameters
     ----------

@@ -16,8 +16,9 @@ LONGEST_CONVOLUTION = 512
 class PowerSpectrum(nn.Module):
     """Power spectrogram, equal to ``abs(librosa.stft(y, ..., window="hann", center=True)) ** 2``.
 
-    Training takes the FFT. The exported graph takes a route whose operators every ONNX runtime has: a strided convolution with
-    a windowed DFT basis up to `LONGEST_CONVOLUTION` points, above that a mixed-radix DFT as two matrix products [1]_.
+    Training takes the FFT. The exported graph takes a route whose operators every ONNX runtime has: a strided
+    convolution with a windowed DFT basis up to `LONGEST_CONVOLUTION` points, above that a mixed-radix DFT as
+    two matrix products [1]_.
 
     Parameters
     ----------
@@ -30,7 +31,8 @@ class PowerSpectrum(nn.Module):
 
     References
     ----------
-    .. [1] Cooley, Tukey: An algorithm for the machine calculation of complex Fourier series. Math. Comp. 19, 1965.
+    .. [1] Cooley, Tukey: An algorithm for the machine calculation of complex Fourier series. Mathematics of
+       Computation 19, 1965.
     """
 
     window: Tensor
@@ -71,7 +73,7 @@ class PowerSpectrum(nn.Module):
             return spectrum.real.square() + spectrum.imag.square()
         if self.route == "convolution":
             parts = functional.conv1d(padded[:, None], self.get_buffer("basis"), stride=self.hop_length)
-            real, imaginary = parts.split(self.n_bins, dim=1)
+            real, imaginary = torch.split(parts, self.n_bins, dim=1)
             return real.square() + imaginary.square()
         return self._by_products(padded)
 
@@ -117,10 +119,10 @@ class PowerSpectrum(nn.Module):
         batch, n_frames = frames.shape[0], frames.shape[1]
         grid = frames.reshape(batch, n_frames, rows, columns)
         inner = self.get_buffer("inner") @ grid  # (batch, frames, 2 * rows, columns)
-        real, imaginary = inner.split(rows, dim=2)
+        real, imaginary = torch.split(inner, rows, dim=2)
         cos, sin = self.get_buffer("twiddle_cos"), self.get_buffer("twiddle_sin")
         turned = torch.cat([real * cos - imaginary * sin, real * sin + imaginary * cos], dim=3)
         outer = turned @ self.get_buffer("outer")  # (batch, frames, rows, 2 * (columns // 2 + 1))
-        real, imaginary = outer.split(columns // 2 + 1, dim=3)
+        real, imaginary = torch.split(outer, columns // 2 + 1, dim=3)
         power = real.square() + imaginary.square()  # element (k1, k2) is the frequency k1 + rows * k2
         return power.transpose(2, 3).reshape(batch, n_frames, -1)[:, :, : self.n_bins].transpose(1, 2)

@@ -1,5 +1,7 @@
-"""The front end of a recipe: features by name over one shared spectrum, stacked and normalised, inside the
-graph."""
+"""The front end of a recipe: features by name over one shared spectrum, stacked and normalised.
+
+All of it lives inside the exported graph, so that recognition needs no feature code.
+"""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -12,7 +14,7 @@ from vocalics.lab.features.mel import Decibel, MelSpectrogram
 from vocalics.lab.features.spectrum import PowerSpectrum
 from vocalics.lab.recipes.schema import FeatureSettings, LogMel, Mel
 
-#: Decibels that count as one unit under the normalisation "level"; log-mel values then spread over about -2 to 2.
+#: Decibels that count as one unit under the normalisation "level": log-mel then spreads over about -2 to 2.
 LEVEL_UNIT_DB = 20.0
 
 
@@ -120,17 +122,21 @@ class FrontEnd(nn.Module):
 
     @torch.no_grad()
     def fit(self, waveforms: Iterator[Tensor]) -> None:
-        """Set the row statistics from waveforms (1, samples) of the training part; nothing to do for other
-        normalisations."""
+        """Set the row statistics from waveforms (1, samples) of the training part.
+
+        Only the normalisation ``training`` has statistics; under the others the waveforms are not asked for.
+        """
         if self.settings.normalisation != "training":
             return
-        count, total, squares = 0, 0.0, 0.0
+        count = 0
+        total = torch.zeros(self.n_features, dtype=torch.float64, device=self.row_mean.device)
+        squares = torch.zeros_like(total)
         for waveform in waveforms:
-            rows = self.stack(waveform)[0].double()
+            rows = self.stack(waveform)[0].double()  # (n_features, frames)
             count += rows.shape[1]
-            total = total + rows.sum(dim=1)
-            squares = squares + rows.square().sum(dim=1)
-        mean = torch.as_tensor(total) / count
-        variance = torch.as_tensor(squares) / count - mean.square()
+            total += rows.sum(dim=1)
+            squares += rows.square().sum(dim=1)
+        mean = total / count
+        variance = squares / count - mean.square()
         self.row_mean.copy_(mean[:, None].float())
         self.row_std.copy_(variance.clamp(min=1e-10).sqrt()[:, None].float())

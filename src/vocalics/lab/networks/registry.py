@@ -24,7 +24,8 @@ class NetworkInfo:
     name
         Its name in a recipe.
     build
-        The class: ``build(n_features, **parameters)``; the module has ``embedding_size`` and answers a `NetworkOutput`.
+        The class: ``build(n_features, **parameters)``; the module has ``embedding_size`` and answers a
+        `NetworkOutput`.
     minimum_frames
         Fewest feature frames it accepts.
     description

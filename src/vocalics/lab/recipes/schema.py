@@ -1,6 +1,6 @@
 """What a recipe may say: frozen, closed settings with a reason for every number that is not obvious."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -13,10 +13,12 @@ from vocalics.errors import RecipeError
 Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(ge=1)]
+#: Below half the tempo the time stretcher draws from the machine's own randomness: no run would repeat.
+Tempo = Annotated[float, Field(ge=0.5)]
 
 
 class _Settings(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class Mel(_Settings):
@@ -40,6 +42,9 @@ class LogMel(_Settings):
 
 Feature = Annotated[Mel | LogMel, Field(discriminator="name")]
 
+#: Settings of every feature by the name that a recipe gives it.
+FEATURE_SETTINGS: dict[str, type[BaseModel]] = {"mel": Mel, "log_mel": LogMel}
+
 
 class FeatureSettings(_Settings):
     """The front end: one shared spectrum, a stack of features over it, a normalisation.
@@ -54,6 +59,12 @@ class FeatureSettings(_Settings):
     stack: tuple[Feature, ...] = Field(min_length=1)
     normalisation: Literal["none", "level", "utterance", "training"] = "training"
     frames: Count | None = None
+
+    @model_validator(mode="after")
+    def _window_fits(self) -> "FeatureSettings":
+        if self.win_length and self.win_length > self.n_fft:
+            raise ValueError(f"win_length is {self.win_length}; it cannot be longer than n_fft, {self.n_fft}")
+        return self
 
 
 class NetworkSettings(_Settings):
@@ -72,7 +83,7 @@ class AugmentationSettings(_Settings):
     noise_probability: Share = 0.5
     pitch_semitones: tuple[float, float] | None = None
     pitch_probability: Share = 0.3
-    stretch: tuple[Positive, Positive] | None = None
+    stretch: tuple[Tempo, Tempo] | None = None
     stretch_probability: Share = 0.3
     shift_s: Positive | None = None
     frequency_masks: int = Field(default=0, ge=0)
@@ -158,8 +169,26 @@ class Recipe(_Settings):
         for key, value in ranges.items():
             if value is not None and value[0] > value[1]:
                 raise ValueError(f"{key} is [{value[0]:g}, {value[1]:g}]; give the lower bound first")
+        if self.minimum_s > self.window_s:
+            raise ValueError(f"minimum_s is {self.minimum_s:g}, longer than window_s, {self.window_s:g}")
+        return self
+
+    @model_validator(mode="after")
+    def _emotions_differ(self) -> "Recipe":
         if len(set(self.emotions)) != len(self.emotions):
             raise ValueError("emotions names one emotion twice")
+        return self
+
+    @model_validator(mode="after")
+    def _filters_lie_in_the_band(self) -> "Recipe":
+        highest = self.sample_rate / 2
+        for position, part in enumerate(self.features.stack):
+            fmax = highest if part.fmax is None else part.fmax
+            if not part.fmin < fmax <= highest:
+                raise ValueError(
+                    f"features.stack.{position} spans {part.fmin:g} to {fmax:g} Hz; give fmin below fmax, and "
+                    f"fmax up to half the sample rate, {highest:g}"
+                )
         return self
 
     def to_yaml(self) -> str:
@@ -223,12 +252,7 @@ def parse_recipe(content: dict[str, Any], source: str = "the recipe") -> Recipe:
     try:
         recipe = Recipe.model_validate(content)
     except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"])
-        if first["type"] == "extra_forbidden":
-            raise RecipeError(_unknown_key(source, key)) from None
-        given = f" (given: {first['input']!r})" if not isinstance(first["input"], dict) else ""
-        raise RecipeError(f"{source}: {key or 'the recipe'}: {first['msg']}{given}.") from None
+        raise RecipeError(f"{source}: {_first_fault(error)}") from None
     unknown = [label for label in recipe.merge.values() if label not in recipe.emotions]
     if unknown:
         raise RecipeError(
@@ -246,28 +270,46 @@ def _apply(content: dict[str, Any], setting: str) -> None:
     for part in parents:
         target = target.setdefault(part, {})
         if not isinstance(target, dict):
-            raise RecipeError(f"'{setting}' sets a part of '{part}', which is a single value.")
+            raise RecipeError(f"'{setting}' sets a key of '{part}', which has none; set '{part}' as a whole.")
     try:
         target[last] = yaml.safe_load(value)
     except yaml.YAMLError:
         raise RecipeError(f"the value of '{setting}' is not YAML.") from None
 
 
-def _unknown_key(source: str, key: str) -> str:
-    *parents, last = key.split(".")
-    known = _keys_at(Recipe, parents)
-    near = get_close_matches(last, known, n=1, cutoff=0.5)
-    hint = f"; did you mean '{near[0]}'?" if near else f". Known keys: {', '.join(known)}."
-    return f"{source}: unknown key '{last}'" + (f" under '{'.'.join(parents)}'" if parents else "") + hint
+def _first_fault(error: ValidationError) -> str:
+    """Say the first thing wrong; an unknown key comes first, since it is why another one is missing."""
+    faults = error.errors()
+    first = next((fault for fault in faults if fault["type"] == "extra_forbidden"), faults[0])
+    path = [str(part) for part in first["loc"]]
+    if first["type"] == "extra_forbidden":
+        *parents, last = path
+        where = f" under '{'.'.join(parents)}'" if parents else ""
+        return f"unknown key '{last}'{where}{_remedy(last, _keys_at(parents), 'keys')}"
+    if first["type"] == "union_tag_invalid":
+        name = str(first["ctx"]["tag"])
+        return f"unknown feature '{name}' in '{'.'.join(path)}'{_remedy(name, FEATURE_SETTINGS, 'features')}"
+    if first["type"] == "union_tag_not_found":
+        return (
+            f"'{'.'.join(path)}' lacks the feature's 'name'. Known features: {', '.join(FEATURE_SETTINGS)}."
+        )
+    given = "" if isinstance(first["input"], dict) else f" (given: {first['input']!r})"
+    message = first["msg"].removeprefix("Value error, ")  # pydantic's word before those that we raise
+    return f"{'.'.join(path)}: {message}{given}." if path else f"{message}{given}."
 
 
-def _keys_at(model: type[BaseModel], parents: list[str]) -> list[str]:
-    for part in parents:
-        if part in {"mel", "log_mel"}:  # pydantic names the member of the union in the path
-            return list({"mel": Mel, "log_mel": LogMel}[part].model_fields)
+def _remedy(name: str, known: Collection[str], kind: str) -> str:
+    near = get_close_matches(name, known, n=1, cutoff=0.5)
+    return f"; did you mean '{near[0]}'?" if near else f". Known {kind}: {', '.join(known)}."
+
+
+def _keys_at(path: Sequence[str]) -> list[str]:
+    """List the keys that settings under `path` have, such as ``("features", "stack", "0", "log_mel")``."""
+    model: type[BaseModel] = Recipe
+    for part in path:
         field = model.model_fields.get(part)
-        if field is None:
-            continue
-        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+        if part in FEATURE_SETTINGS:  # pydantic names the member of the union in the path
+            model = FEATURE_SETTINGS[part]
+        elif field and isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
             model = field.annotation
     return list(model.model_fields)

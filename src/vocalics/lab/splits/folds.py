@@ -117,7 +117,7 @@ def stratified_recordings(utterances: Iterable[Utterance], rng: np.random.Genera
 def _published_folds(corpus: str, utterances: Sequence[Utterance]) -> dict[str, int] | None:
     """Fold of each speaker here, or None when they have no published folds, or all have the same.
 
-    Where a part of the corpus is here, folds without speakers are left out and those after them count one less.
+    Where only a part of the corpus is here, folds without speakers are left out, and the others count on.
     """
     here = {u.speaker for u in utterances}
     folds = [present for speakers in PUBLISHED.get(corpus, ()) if (present := here.intersection(speakers))]
@@ -131,8 +131,9 @@ def _balanced_folds(
 ) -> dict[str, int]:
     """Fold of each speaker of one corpus.
 
-    One after the other, those with most utterances first, they go to the fold with fewest speakers of their
-    gender; among those, with fewest speakers; among those, with fewest utterances.
+    One gender after the other, those with most utterances first, they go to the fold with fewest speakers of
+    their gender; among such folds, with fewest speakers; among such, with fewest utterances. So folds differ
+    by one speaker at most, and by one of each gender.
     """
     clips = Counter(u.speaker for u in utterances)
     gender_of = {u.speaker: u.gender for u in utterances}
@@ -144,7 +145,7 @@ def _balanced_folds(
         of_gender = sum(gender_of[name] == gender for name in fold)
         return of_gender, len(fold), sum(clips[name] for name in fold)
 
-    for speaker in sorted(shuffled, key=lambda name: -clips[name]):
+    for speaker in sorted(shuffled, key=lambda name: (gender_of[name], -clips[name])):
         min(folds, key=lambda fold: fullness(fold, gender_of[speaker])).append(speaker)
     return {speaker: fold for fold, members in enumerate(folds) for speaker in members}
 

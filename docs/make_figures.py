@@ -1,0 +1,120 @@
+"""Write the README's figures and its picture of real output: python docs/make_figures.py [--check].
+
+The figures come from ``docs/results``, which ``vocalics benchmark`` and ``vocalics evaluate`` wrote; the picture is what ``vocalics
+predict examples`` prints with the bundled model.
+"""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+import vocalics
+from vocalics.cli.screen import show
+from vocalics.recognition.recordings import list_recordings
+
+ROOT = Path(__file__).parents[1]
+RESULTS = ROOT / "docs" / "results"
+BEGIN, END = "<!-- figures: ", "<!-- end of figures -->"
+CLIPS = ("1", "5", "20", "all")
+TITLES = {"ravdess": "RAVDESS", "nemo": "nEMO", "tess": "TESS", "savee": "SAVEE"}
+
+
+def main() -> int:
+    """Write, or with ``--check`` say whether the README is in step."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--check", action="store_true", help="write nothing; exit code 1 when the README is stale")
+    wanted = parser.parse_args()
+    readme = ROOT / "README.md"
+    current = readme.read_text()
+    fresh = with_figures(current)
+    if wanted.check:
+        return int(current != fresh)
+    readme.write_text(fresh)
+    draw_picture(ROOT / "docs" / "predict.svg")
+    return 0
+
+
+def with_figures(readme: str) -> str:
+    """Return the README's text with its figures made anew."""
+    begin = readme.index("\n", readme.index(BEGIN)) + 1
+    return readme[:begin] + figures() + readme[readme.index(END) :]
+
+
+def figures() -> str:
+    """Return the tables: the recipe's folds, then the bundled file on corpora that it never heard."""
+    head = "| UAR, % | clips | plain | " + " | ".join(f"adapted, {n} clips" for n in CLIPS) + " | accuracy | ECE |"
+    rule = "|---|---|---|" + "---|" * len(CLIPS) + "---|---|"
+    folds = [json.loads(path.read_text()) for path in sorted(RESULTS.glob("*/*/speaker/summary-*.json"))]
+    folds = [summary for summary in folds if len(summary["tested_on"]) == 1]
+    folds.sort(key=lambda summary: list(TITLES).index(summary["tested_on"][0]))
+    files = [json.loads(path.read_text()) for path in sorted(RESULTS.glob("bundled/*/evaluation.json"))]
+    lines = [
+        "Speakers never heard, by the recipe's folds (each clip is tested once, by a model trained without its speaker):",
+        "",
+        head,
+        rule,
+        *(row(what_of_folds(summary), summary) for summary in folds),
+        "",
+        "The bundled file itself, on corpora that it never heard, answers chosen among the emotions they share:",
+        "",
+        head,
+        rule,
+        *(row(what_of_file(report), report) for report in files),
+        "",
+        "Made by:",
+        "",
+        "```sh",
+        *dict.fromkeys(summary["command"] for summary in [*folds, *files]),
+        "```",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def what_of_folds(summary: dict[str, Any]) -> str:
+    """Say what a row of folds measures."""
+    trained = " and ".join(TITLES[name] for name in summary["corpora"])
+    tested = TITLES[summary["tested_on"][0]]
+    return f"{tested}, {len(summary['recall'])} emotions (trained on {trained}, {summary['folds']} folds)"
+
+
+def what_of_file(report: dict[str, Any]) -> str:
+    """Say what a row of the bundled file measures."""
+    return f"{TITLES[report['corpora'][0]]}, {len(report['emotions'])} emotions ({report['speakers']} speakers)"
+
+
+def row(what: str, record: dict[str, Any]) -> str:
+    """Return one row of the table."""
+    adapted = record.get("adapted", {})
+    cells = [
+        what,
+        str(record["clips"]),
+        interval(record["uar"]),
+        *(interval(adapted[n]["uar"]) if n in adapted else "" for n in CLIPS),
+        interval(record["accuracy"]),
+        f"{record['ece']:.3f}",
+    ]
+    return "| " + " | ".join(cells) + " |"
+
+
+def interval(figure: dict[str, float]) -> str:
+    """Return a rate in percent, with its interval where there is one."""
+    text = f"{100 * figure['mean']:.1f}"
+    return text if figure["low"] is None else f"{text} ({100 * figure['low']:.1f} to {100 * figure['high']:.1f})"
+
+
+def draw_picture(path: Path) -> None:
+    """Draw what ``vocalics predict examples`` prints."""
+    recordings, _ = list_recordings(["examples"])
+    console = Console(record=True, width=96, file=sys.stderr)
+    console.print("[dim]$[/dim] vocalics predict examples", highlight=False)
+    show(vocalics.load().predict(recordings), console)
+    console.save_svg(str(path), title="vocalics")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
