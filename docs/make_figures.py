@@ -1,7 +1,7 @@
 """Write the README's figures and its picture of real output: python docs/make_figures.py [--check].
 
-The figures come from ``docs/results``, which ``vocalics benchmark`` and ``vocalics evaluate`` wrote; the picture is what ``vocalics
-predict examples`` prints with the bundled model.
+The figures come from ``docs/results``, which ``vocalics benchmark`` and ``vocalics evaluate`` wrote; the
+picture is what ``vocalics predict examples`` prints with the bundled model.
 """
 
 import argparse
@@ -26,7 +26,9 @@ TITLES = {"ravdess": "RAVDESS", "nemo": "nEMO", "tess": "TESS", "savee": "SAVEE"
 def main() -> int:
     """Write, or with ``--check`` say whether the README is in step."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--check", action="store_true", help="write nothing; exit code 1 when the README is stale")
+    parser.add_argument(
+        "--check", action="store_true", help="write nothing; exit code 1 when the README is stale"
+    )
     wanted = parser.parse_args()
     readme = ROOT / "README.md"
     current = readme.read_text()
@@ -46,20 +48,21 @@ def with_figures(readme: str) -> str:
 
 def figures() -> str:
     """Return the tables: the recipe's folds, then the bundled file on corpora that it never heard."""
-    head = "| UAR, % | clips | plain | " + " | ".join(f"adapted, {n} clips" for n in CLIPS) + " | accuracy | ECE |"
+    adapted = " | ".join(f"adapted, {n} clips" for n in CLIPS)
+    head = f"| UAR, % | clips | plain | {adapted} | accuracy | ECE |"
     rule = "|---|---|---|" + "---|" * len(CLIPS) + "---|---|"
     folds = [json.loads(path.read_text()) for path in sorted(RESULTS.glob("*/*/speaker/summary-*.json"))]
     folds = [summary for summary in folds if len(summary["tested_on"]) == 1]
     folds.sort(key=lambda summary: list(TITLES).index(summary["tested_on"][0]))
     files = [json.loads(path.read_text()) for path in sorted(RESULTS.glob("bundled/*/evaluation.json"))]
     lines = [
-        "Speakers never heard, by the recipe's folds (each clip is tested once, by a model trained without its speaker):",
+        "Speakers never heard, by the recipe's folds (a clip is tested by a model trained without its speaker):",
         "",
         head,
         rule,
         *(row(what_of_folds(summary), summary) for summary in folds),
         "",
-        "The bundled file itself, on corpora that it never heard, answers chosen among the emotions they share:",
+        "The bundled file itself, on corpora that it never heard, among the emotions they share:",
         "",
         head,
         rule,
@@ -78,13 +81,14 @@ def figures() -> str:
 def what_of_folds(summary: dict[str, Any]) -> str:
     """Say what a row of folds measures."""
     trained = " and ".join(TITLES[name] for name in summary["corpora"])
-    tested = TITLES[summary["tested_on"][0]]
-    return f"{tested}, {len(summary['recall'])} emotions (trained on {trained}, {summary['folds']} folds)"
+    tested, n_emotions = TITLES[summary["tested_on"][0]], len(summary["recall"])
+    return f"{tested}, {n_emotions} emotions (trained on {trained}, {summary['folds']} folds)"
 
 
 def what_of_file(report: dict[str, Any]) -> str:
     """Say what a row of the bundled file measures."""
-    return f"{TITLES[report['corpora'][0]]}, {len(report['emotions'])} emotions ({report['speakers']} speakers)"
+    tested, n_emotions = TITLES[report["corpora"][0]], len(report["emotions"])
+    return f"{tested}, {n_emotions} emotions ({report['speakers']} speakers)"
 
 
 def row(what: str, record: dict[str, Any]) -> str:
@@ -101,10 +105,10 @@ def row(what: str, record: dict[str, Any]) -> str:
     return "| " + " | ".join(cells) + " |"
 
 
-def interval(figure: dict[str, float]) -> str:
+def interval(figure: dict[str, Any]) -> str:
     """Return a rate in percent, with its interval where there is one."""
-    text = f"{100 * figure['mean']:.1f}"
-    return text if figure["low"] is None else f"{text} ({100 * figure['low']:.1f} to {100 * figure['high']:.1f})"
+    mean, low, high = (figure[name] and f"{100 * figure[name]:.1f}" for name in ("mean", "low", "high"))
+    return f"{mean} ({low} to {high})" if low and high else f"{mean}"
 
 
 def draw_picture(path: Path) -> None:

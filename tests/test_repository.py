@@ -140,7 +140,8 @@ def test_the_help_in_the_docs_is_current(tmp_path):
     environment |= {"COLUMNS": "40", "FORCE_COLOR": "1"}
     environment.pop("VOCALICS_DATA", None)
     subprocess.run([sys.executable, ROOT / "docs/make_command_line.py", fresh], env=environment, check=True)
-    assert (ROOT / "docs/command-line.md").read_text() == fresh.read_text(), "stale: run 'just docs'"
+    is_current = (ROOT / "docs/command-line.md").read_text() == fresh.read_text()
+    assert is_current, "docs/command-line.md is stale: run 'just docs'"
 
 
 def test_the_lock_file_holds_versions_and_no_addresses():

@@ -1,7 +1,7 @@
 """The model card: what a model file says of itself.
 
-The card is JSON in the metadata of the ONNX file (key ``vocalics``), so that labels, sample rate, licence and evidence cannot
-be parted from the weights.
+The card is JSON in the metadata of the ONNX file (key ``vocalics``), so that labels, sample rate, licence and
+evidence cannot be parted from the weights.
 """
 
 from typing import Any, Literal
@@ -72,15 +72,13 @@ class ModelCard(_Frozen):
     sample_rate
         Of the input ``waveform``, Hz.
     bandwidth_hz
-        Highest frequency that the training audio held; recordings are limited to it before they are resampled.
+        Highest frequency that the training audio held; recordings are limited to it before resampling.
     window_s
         Longest stretch the model hears at once, seconds; a longer clip is cut into windows.
     minimum_s
         Shortest clip it answers, seconds.
     abstain_below
         Confidence under which the model abstains by default.
-    embedding_clips
-        Utterances behind the head's statistics, for the card's reader.
     training
         Corpora, speakers, command, seed, split digest, software versions: how the file was made.
     evaluation
@@ -109,7 +107,9 @@ class ModelCard(_Frozen):
     @model_validator(mode="after")
     def _head_fits(self) -> "ModelCard":
         if len(self.head.bias) != len(self.emotions):
-            raise ValueError(f"the head answers {len(self.head.bias)} emotions, the card names {len(self.emotions)}")
+            raise ValueError(
+                f"the head answers {len(self.head.bias)} emotions, the card names {len(self.emotions)}"
+            )
         return self
 
     def to_json(self) -> str:

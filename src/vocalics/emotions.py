@@ -1,10 +1,10 @@
 """The vocabulary: eight emotions, what others call them, where they lie and how they are drawn.
 
-The eight are RAVDESS's [1]_. Valence and arousal are conventional positions on the circumplex [2]_, rounded to tenths: they
-place an emotion on a plane for display and averaging, they are not measurements. Colours are the palette of Okabe and Ito [3]_,
-which colour-blind readers can tell apart.
+The eight are RAVDESS's [1]_. Valence and arousal are conventional positions on the circumplex [2]_, rounded
+to tenths: they place an emotion on a plane for display and averaging, they are not measurements. Colours are
+the palette of Okabe and Ito [3]_, which colour-blind readers can tell apart.
 
-.. [1] Livingstone, Russo: The Ryerson Audio-Visual Database of Emotional Speech and Song. PLoS ONE 13(5), 2018.
+.. [1] Livingstone, Russo: The Ryerson Audio-Visual Database of Emotional Speech and Song. PLoS ONE, 2018.
 .. [2] Russell: A circumplex model of affect. Journal of Personality and Social Psychology 39(6), 1980.
 .. [3] Okabe, Ito: Color universal design, 2008.
 """
@@ -59,7 +59,9 @@ EMOTIONS: dict[str, Emotion] = {
     )
 }
 
-_BY_LABEL = {label: emotion.name for emotion in EMOTIONS.values() for label in (emotion.name, *emotion.aliases)}
+_BY_LABEL = {
+    label: emotion.name for emotion in EMOTIONS.values() for label in (emotion.name, *emotion.aliases)
+}
 
 
 def canonical(label: str) -> str | None:
@@ -84,7 +86,7 @@ def get(name: str) -> Emotion:
     if name in EMOTIONS:
         return EMOTIONS[name]
     near = get_close_matches(name, EMOTIONS, n=1)
-    hint = f"; did you mean '{near[0]}'?" if near else ""
+    hint = f"; did you mean '{near[0]}'?" if near else "."
     raise UsageError(f"unknown emotion '{name}'{hint} The vocabulary is {', '.join(EMOTIONS)}.")
 
 

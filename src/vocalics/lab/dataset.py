@@ -14,12 +14,11 @@ import torch
 from torch.utils.data import Dataset, Sampler
 
 from vocalics import audio
-from vocalics.lab.augment import augment_waveform
+from vocalics.lab.augment import Samples, augment_waveform
 from vocalics.lab.corpora import cache_folder
 from vocalics.lab.manifest import Manifest
 from vocalics.lab.recipes.schema import AugmentationSettings
 
-Samples = npt.NDArray[np.float32]
 _FULL_SCALE = 32_767.0
 
 

@@ -43,8 +43,8 @@ class MelSpectrogram(nn.Module):
 class Decibel(nn.Module):
     """Power to decibel under the loudest value of each clip.
 
-    Each clip equals ``librosa.power_to_db(power, ref=np.max, top_db=top_db)``. A clip's gain cancels out, and
-    so does the noise floor below `top_db`.
+    Each clip equals ``librosa.power_to_db(power, ref=np.max, top_db=top_db)``. A clip's gain cancels out, as
+    long as its floor lies above the power of 1e-10 that counts as silence.
 
     Parameters
     ----------

@@ -34,6 +34,11 @@ class CnnBilstmAttention(nn.Module):
         Width of the utterance embedding.
     convolution_dropout, dropout
         Of whole feature maps after each block; of single values before LSTM and pooling.
+
+    Raises
+    ------
+    ValueError
+        Blocks without a time pool of their own, or more blocks than the rows can be halved.
     """
 
     def __init__(
@@ -49,6 +54,14 @@ class CnnBilstmAttention(nn.Module):
         dropout: float = 0.3,
     ) -> None:
         super().__init__()
+        if len(channels) != len(time_pools):
+            raise ValueError(
+                f"channels has {len(channels)} blocks and time_pools {len(time_pools)}; give each block one"
+            )
+        if n_features < 2 ** len(channels):
+            raise ValueError(
+                f"{n_features} rows of features cannot be halved {len(channels)} times; take fewer channels"
+            )
         blocks: list[nn.Module] = []
         inputs = 1
         for outputs, time_pool in zip(channels, time_pools, strict=True):

@@ -52,7 +52,22 @@ NETWORKS: dict[str, NetworkInfo] = {
 
 
 def build_network(name: str, n_features: int, parameters: dict[str, Any]) -> nn.Module:
-    """Build the network of that name; `RecipeError` names the nearest known network or parameter."""
+    """Build the network of that name.
+
+    Parameters
+    ----------
+    name
+        One of `NETWORKS`.
+    n_features
+        Rows of the feature stack.
+    parameters
+        The network's own, as its class takes them.
+
+    Raises
+    ------
+    RecipeError
+        An unknown network or parameter (with the nearest known one), or a value that the network refuses.
+    """
     if name not in NETWORKS:
         near = get_close_matches(name, NETWORKS, n=1)
         hint = f"; did you mean '{near[0]}'?" if near else "."
@@ -64,4 +79,7 @@ def build_network(name: str, n_features: int, parameters: dict[str, Any]) -> nn.
         near = get_close_matches(unknown[0], known, n=1, cutoff=0.5)
         hint = f"; did you mean '{near[0]}'?" if near else f". Known: {', '.join(known)}."
         raise RecipeError(f"network '{name}': unknown parameter '{unknown[0]}'{hint}")
-    return info.build(n_features, **parameters)
+    try:
+        return info.build(n_features, **parameters)
+    except (TypeError, ValueError) as error:
+        raise RecipeError(f"network '{name}' cannot be built as the recipe says: {error}.") from error

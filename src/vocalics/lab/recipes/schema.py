@@ -186,8 +186,8 @@ class Recipe(_Settings):
             fmax = highest if part.fmax is None else part.fmax
             if not part.fmin < fmax <= highest:
                 raise ValueError(
-                    f"features.stack.{position} spans {part.fmin:g} to {fmax:g} Hz; give fmin below fmax, and "
-                    f"fmax up to half the sample rate, {highest:g}"
+                    f"features.stack.{position} spans {part.fmin:g} to {fmax:g} Hz; give fmin below fmax, "
+                    f"and fmax up to half the sample rate, {highest:g}"
                 )
         return self
 
@@ -290,9 +290,7 @@ def _first_fault(error: ValidationError) -> str:
         name = str(first["ctx"]["tag"])
         return f"unknown feature '{name}' in '{'.'.join(path)}'{_remedy(name, FEATURE_SETTINGS, 'features')}"
     if first["type"] == "union_tag_not_found":
-        return (
-            f"'{'.'.join(path)}' lacks the feature's 'name'. Known features: {', '.join(FEATURE_SETTINGS)}."
-        )
+        return f"'{'.'.join(path)}' names no feature. Known features: {', '.join(FEATURE_SETTINGS)}."
     given = "" if isinstance(first["input"], dict) else f" (given: {first['input']!r})"
     message = first["msg"].removeprefix("Value error, ")  # pydantic's word before those that we raise
     return f"{'.'.join(path)}: {message}{given}." if path else f"{message}{given}."

@@ -1,0 +1,269 @@
+"""A recipe is frozen and closed: what it says is checked; a wrong word is answered with the nearest one."""
+
+import copy
+from typing import Any
+
+import pytest
+import torch
+import yaml
+from pydantic import ValidationError
+
+from vocalics.errors import RecipeError
+from vocalics.lab.networks import NETWORKS
+from vocalics.lab.recipes import list_recipes, load_recipe
+from vocalics.lab.recipes.schema import FEATURE_SETTINGS, AugmentationSettings, parse_recipe
+from vocalics.lab.recogniser import Recogniser
+
+every_recipe = pytest.mark.parametrize("name", list_recipes())
+
+#: As short as a recipe can be: all else has a default.
+SHORT: dict[str, Any] = {
+    "name": "short",
+    "description": "As short as can be.",
+    "corpora": ["savee"],
+    "emotions": ["happy", "sad"],
+    "features": {"stack": [{"name": "log_mel"}, {"name": "mel", "n_mels": 40}]},
+    "network": {"name": "cnn_bilstm_attention"},
+    "training": {"epochs": 1, "crop_s": [1.0, 2.0]},
+}
+
+
+def changed(path: str, value: object) -> dict[str, Any]:
+    """Return `SHORT` with a value at a dotted path; numbers count along lists."""
+    content: Any = copy.deepcopy(SHORT)
+    target = content
+    *parents, last = path.split(".")
+    for part in parents:
+        target = target[int(part)] if part.isdigit() else target.setdefault(part, {})
+    target[int(last) if last.isdigit() else last] = value
+    return content
+
+
+def refusal(content: dict[str, Any]) -> str:
+    with pytest.raises(RecipeError) as raised:
+        parse_recipe(content, "mine.yaml")
+    message = str(raised.value)
+    assert message.startswith("mine.yaml: ")
+    assert "\n" not in message
+    return message
+
+
+class TestBundledRecipes:
+    def test_the_recipe_of_the_bundled_model_is_among_them(self):
+        assert "vocalics" in list_recipes()
+
+    @every_recipe
+    def test_it_is_named_as_its_file(self, name):
+        assert load_recipe(name).name == name
+
+    @every_recipe
+    def test_it_builds_and_answers_the_shortest_clip_that_it_allows(self, name):
+        recipe = load_recipe(name)
+        recogniser = Recogniser(recipe).eval()
+        with torch.no_grad():
+            answer = recogniser(0.1 * torch.randn(1, round(recipe.minimum_s * recipe.sample_rate)))
+        assert answer.probabilities.shape == (1, len(recipe.emotions))
+        assert answer.probabilities.sum().item() == pytest.approx(1, abs=1e-6)  # a softmax in float32
+        assert answer.features.shape[2] >= NETWORKS[recipe.network.name].minimum_frames
+
+    @every_recipe
+    def test_written_as_yaml_it_loads_equal(self, name, tmp_path):
+        path = tmp_path / "again.yaml"
+        path.write_text(load_recipe(name).to_yaml())
+        assert load_recipe(path) == load_recipe(name)
+
+    def test_an_unknown_recipe_is_answered_with_the_nearest_one(self):
+        with pytest.raises(RecipeError, match=r"there is no recipe 'vocalic'; did you mean 'vocalics'\?"):
+            load_recipe("vocalic")
+
+
+class TestClosed:
+    def test_every_default_is_taken(self):
+        assert parse_recipe(SHORT).features.stack[0].n_mels == 128
+        assert parse_recipe(SHORT).training.batch_size == 32
+
+    @pytest.mark.parametrize(
+        ("path", "where", "nearest"),
+        [
+            ("corpus", "", "corpora"),
+            ("features.normalization", " under 'features'", "normalisation"),
+            ("features.stack.0.n_mel", " under 'features.stack.0.log_mel'", "n_mels"),
+            ("features.stack.0.topdb", " under 'features.stack.0.log_mel'", "top_db"),
+            ("features.stack.1.f_max", " under 'features.stack.1.mel'", "fmax"),
+            ("network.parameter", " under 'network'", "parameters"),
+            ("augmentation.mixup_alfa", " under 'augmentation'", "mixup_alpha"),
+            ("training.learning_rte", " under 'training'", "learning_rate"),
+            ("trainer.device", " under 'trainer'", "devices"),
+        ],
+    )
+    def test_an_unknown_key_is_refused_with_the_nearest_one_at_every_level(self, path, where, nearest):
+        key = path.split(".")[-1]
+        assert refusal(changed(path, 1)) == (
+            f"mine.yaml: unknown key '{key}'{where}; did you mean '{nearest}'?"
+        )
+
+    def test_a_key_of_another_feature_is_unknown(self):
+        # `top_db` belongs to log_mel; among the keys of mel none is near
+        assert refusal(changed("features.stack.1.top_db", 80)) == (
+            "mine.yaml: unknown key 'top_db' under 'features.stack.1.mel'. "
+            "Known keys: name, n_mels, fmin, fmax."
+        )
+
+    def test_a_misspelt_key_is_told_before_the_one_that_is_missing_for_it(self):
+        content = changed("training.epoch", 5)
+        del content["training"]["epochs"]
+        assert "unknown key 'epoch' under 'training'; did you mean 'epochs'?" in refusal(content)
+
+    def test_an_unknown_feature_is_refused_with_the_nearest_one(self):
+        assert refusal(changed("features.stack.0.name", "logmel")) == (
+            "mine.yaml: unknown feature 'logmel' in 'features.stack.0'; did you mean 'log_mel'?"
+        )
+
+    def test_a_feature_without_a_name_is_answered_with_the_list(self):
+        assert refusal(changed("features.stack.0", {"n_mels": 3})) == (
+            f"mine.yaml: 'features.stack.0' names no feature. Known features: {', '.join(FEATURE_SETTINGS)}."
+        )
+
+    @pytest.mark.parametrize(
+        ("path", "value", "message"),
+        [
+            ("training.learning_rate", 0, "training.learning_rate: Input should be greater than 0"),
+            ("training.learning_rate", float("nan"), "training.learning_rate: Input should be"),
+            ("training.learning_rate", float("inf"), "should be a finite number"),
+            ("training.epochs", 0, "greater than or equal to 1 (given: 0)"),
+            ("training.epochs", 2.5, "a valid integer"),
+            ("training.batch_size", "many", "training.batch_size: "),
+            ("training.label_smoothing", 1.1, "less than or equal to 1 (given: 1.1)"),
+            ("training.optimiser", "sgd", "Input should be 'adam' or 'adamw' (given: 'sgd')"),
+            ("training.crop_s", [1.0], "training.crop_s.1: Field required"),
+            ("augmentation.noise_probability", -0.1, "greater than or equal to 0 (given: -0.1)"),
+            ("augmentation.stretch", [0.4, 1.0], "augmentation.stretch.0: "),  # below 0.5 no run would repeat
+            ("sample_rate", 4_000, "greater than or equal to 8000"),
+            ("emotions", ["happy"], "emotions: "),  # one emotion is no choice
+            ("emotions", "happy", "emotions: Input should be a valid tuple (given: 'happy')"),
+            ("emotions", ["sad", "sad"], "emotions names one emotion twice"),
+            ("features.stack", [], "features.stack: "),
+            ("name", "My Recipe", "name: "),  # it becomes the name of a file and of a model
+            ("minimum_s", 7.0, "minimum_s is 7, longer than window_s, 6"),
+            ("features.win_length", 513, "win_length is 513; it cannot be longer than n_fft, 512"),
+            ("features.stack.0.fmax", 8_001, "features.stack.0 spans 0 to 8001 Hz; give fmin below fmax"),
+            ("features.stack.1.fmin", 8_000, "features.stack.1 spans 8000 to 8000 Hz; give fmin below fmax"),
+        ],
+    )
+    def test_a_value_out_of_range_is_refused(self, path, value, message):
+        assert message in refusal(changed(path, value))
+
+    @pytest.mark.parametrize(
+        "path",
+        [
+            "training.crop_s",
+            "augmentation.speed",
+            "augmentation.gain_db",
+            "augmentation.noise_snr_db",
+            "augmentation.pitch_semitones",
+            "augmentation.stretch",
+        ],
+    )
+    def test_a_range_with_its_bounds_exchanged_is_refused(self, path):
+        assert refusal(changed(path, [3, 2])) == f"mine.yaml: {path} is [3, 2]; give the lower bound first."
+        parse_recipe(changed(path, [2, 3]))
+        parse_recipe(changed(path, [2, 2]))
+
+    def test_a_merge_into_an_emotion_that_the_recipe_lacks_is_refused(self):
+        assert "merge leads to 'calm', which is not among the recipe's emotions" in refusal(
+            changed("merge", {"neutral": "calm"})
+        )
+        assert parse_recipe(changed("merge", {"fearful": "sad"})).merge == {"fearful": "sad"}
+
+    def test_a_recipe_is_frozen(self):
+        recipe = parse_recipe(SHORT)
+        with pytest.raises(ValidationError, match="frozen"):
+            recipe.window_s = 1.0
+        with pytest.raises(ValidationError, match="frozen"):
+            recipe.training.epochs = 2
+
+    def test_defaults_are_valid_themselves(self):
+        # pydantic does not check defaults; here they pass through the checks once
+        defaults = AugmentationSettings()
+        assert AugmentationSettings.model_validate(defaults.model_dump()) == defaults
+        recipe = parse_recipe(SHORT)
+        assert parse_recipe(recipe.model_dump()) == recipe
+
+
+class TestFiles:
+    def test_a_recipe_of_ones_own_is_read_from_its_file(self, tmp_path):
+        path = tmp_path / "mine.yml"
+        path.write_text(yaml.safe_dump(SHORT))
+        assert load_recipe(path) == parse_recipe(SHORT)
+
+    def test_words_in_any_script_survive_the_way_through_yaml(self, tmp_path):
+        recipe = parse_recipe(changed("description", "złość, 怒り: # not a comment"))
+        (tmp_path / "mine.yaml").write_text(recipe.to_yaml(), encoding="utf-8")
+        assert load_recipe(tmp_path / "mine.yaml") == recipe
+
+    @pytest.mark.parametrize(
+        ("content", "message"),
+        [
+            (b"", "holds no settings; a recipe is a YAML mapping"),
+            (b"- happy\n- sad\n", "holds no settings; a recipe is a YAML mapping"),
+            (b"name: [unclosed", "is not a recipe in YAML: "),
+            (b"RIFF\xff\xfe\x00\x01WAVE", "is not a recipe in YAML: "),
+            (b"1: 2\n", "Field required"),
+        ],
+        ids=["empty", "a list", "unclosed", "a recording", "a number for a key"],
+    )
+    def test_a_file_that_is_no_recipe_is_refused(self, tmp_path, content, message):
+        path = tmp_path / "mine.yaml"
+        path.write_bytes(content)
+        with pytest.raises(RecipeError) as raised:
+            load_recipe(path)
+        assert str(raised.value).startswith(str(path))
+        assert message in str(raised.value)
+        assert "\n" not in str(raised.value)
+
+    def test_a_file_that_is_not_there_is_named(self, tmp_path):
+        with pytest.raises(RecipeError, match=r"there is no recipe file '.*nowhere\.yaml'"):
+            load_recipe(tmp_path / "nowhere.yaml")
+
+
+class TestSettings:
+    @pytest.fixture
+    def mine(self, tmp_path):
+        path = tmp_path / "mine.yaml"
+        path.write_text(yaml.safe_dump(SHORT))
+        return path
+
+    def test_settings_replace_values_in_their_order(self, mine):
+        recipe = load_recipe(mine, ["training.epochs=5", "training.epochs=7", "window_s=4"])
+        assert recipe.training.epochs == 7
+        assert recipe.window_s == 4.0
+
+    def test_a_setting_reaches_what_the_file_leaves_out(self, mine):
+        assert load_recipe(mine, ["augmentation.mixup_alpha=0.4"]).augmentation.mixup_alpha == 0.4
+
+    @pytest.mark.parametrize(
+        ("value", "parsed"),
+        [("[0.9, 1.1]", (0.9, 1.1)), (" [1,1] ", (1.0, 1.0)), ("null", None), ("", None)],
+    )
+    def test_the_value_is_yaml(self, mine, value, parsed):
+        assert load_recipe(mine, [f"augmentation.speed={value}"]).augmentation.speed == parsed
+
+    def test_an_equals_sign_in_the_value_belongs_to_it(self, mine):
+        assert load_recipe(mine, ["description=a = b"]).description == "a = b"
+
+    @pytest.mark.parametrize(
+        ("setting", "message"),
+        [
+            ("training.epochs", "'training.epochs' is not a setting; write key=value"),
+            ("=5", "'=5' is not a setting; write key=value"),
+            ("training.epochs.more=5", "sets a key of 'epochs', which has none; set 'epochs' as a whole"),
+            ("features.stack.name=mel", "sets a key of 'stack', which has none; set 'stack' as a whole"),
+            ("training.crop_s=[1", "the value of 'training.crop_s=[1' is not YAML"),
+            ("training.epoch=5", "unknown key 'epoch' under 'training'; did you mean 'epochs'?"),
+            ("training.epochs=-5", "training.epochs: Input should be greater than or equal to 1 (given: -5)"),
+        ],
+    )
+    def test_a_setting_that_cannot_be_is_refused(self, mine, setting, message):
+        with pytest.raises(RecipeError) as raised:
+            load_recipe(mine, [setting])
+        assert message in str(raised.value)
