@@ -56,7 +56,7 @@ def figures() -> str:
     folds.sort(key=lambda summary: list(TITLES).index(summary["tested_on"][0]))
     files = [json.loads(path.read_text()) for path in sorted(RESULTS.glob("bundled/*/evaluation.json"))]
     lines = [
-        "Speakers never heard, by the recipe's folds (a clip is tested by a model trained without its speaker):",
+        "Speakers never heard, by the recipe's folds (each clip by a model trained without its speaker):",
         "",
         head,
         rule,
