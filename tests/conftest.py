@@ -1,4 +1,4 @@
-"""What tests share: the toy model, clips with speech, the command line, and corpora where there are any."""
+"""What tests share: a toy model, a tiny training, clips with speech, the command line, and real corpora."""
 
 import io
 import os
@@ -36,6 +36,15 @@ def model(toy):
     from vocalics.recognition.model import Model
 
     return Model.load(toy)
+
+
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory):
+    """A finished training on made sounds, a `tiny_corpus.Tiny`; read it, and never write into it."""
+    pytest.importorskip("torch", reason="models are trained with PyTorch")
+    import tiny_corpus
+
+    return tiny_corpus.train(tmp_path_factory.mktemp("tiny"))
 
 
 @pytest.fixture(scope="session")

@@ -97,7 +97,7 @@ class TestTimeAndPitch:
     def test_twelve_semitones_are_an_octave_at_equal_length(self, semitones):
         shifted = shift_pitch(tone(), semitones, RATE)
         assert len(shifted) == 8_000
-        # the phase vocoder moves whole bins of its blocks: within a tenth of a semitone, 0.6 %
+        # a tenth of a semitone, 0.6 %, is less than ears tell
         assert frequency_of(shifted) == pytest.approx(TONE_HZ * 2 ** (semitones / 12), rel=0.006)
 
     @pytest.mark.parametrize("rate", [0.8, 1.25])
@@ -140,7 +140,7 @@ class TestEveryChange:
 
     def test_a_clip_is_changed_in_a_copy_and_stays_float32(self, change: Callable[[Samples], Samples]):
         clip = tone()
-        clip.flags.writeable = False  # as the samples of a memory map are
+        clip.flags.writeable = False  # as the samples of a Waveform are
         changed = change(clip)
         assert changed.dtype == np.float32
         assert changed.ndim == 1

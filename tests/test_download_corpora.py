@@ -136,7 +136,8 @@ def test_made_audio_is_refused_where_the_true_digest_is_known(server, tmp_path):
     server.files |= {f"/AudioWAV/{file.path}": wav(file.path) for file in files[:6]}
     with pytest.raises(DownloadError, match="0 of 7,442 files of cremad were fetched"):
         get_corpus("cremad", tmp_path, server, workers=1)
-    assert names_in(tmp_path) == []
+    # The worker may have begun the next file when the first refusal stops the download: a part may lie there.
+    assert [name for name in names_in(tmp_path) if not name.endswith(".part")] == []
 
 
 def test_progress_of_many_files_is_their_sum(server, tmp_path, made_cremad):

@@ -1,17 +1,17 @@
 """``vocalics corpus``: which corpora there are, how to get one, what a folder holds, and what leaks in it."""
 
 import json
+import shlex
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from vocalics.cli.screen import printable, tell
+from vocalics.cli.screen import printable, progress, tell
 
 if TYPE_CHECKING:
     from vocalics.lab.corpora import Note
@@ -70,10 +70,8 @@ def download(
 
     info = corpora.get(name)
     tell(f"{info.title}, {info.licence}; please cite: {info.citation}")
-    with _progress(f"fetching {name}", in_bytes=True) as progress:
-        done = corpora.download(
-            name, corpora.data_folder(data), mirror=mirror, progress=progress, workers=workers
-        )
+    with progress(f"fetching {name}", in_bytes=True) as bar:
+        done = corpora.download(name, corpora.data_folder(data), mirror=mirror, progress=bar, workers=workers)
     tell(f"{done.fetched:,} files fetched, {done.already_there:,} were there already")
     for url, digest in done.unverified:
         tell(f"not verified, since nobody published its digest: {url} is {digest}")
@@ -116,11 +114,11 @@ def scan(
     if output.suffix not in (".parquet", ".csv"):
         raise UsageError(f"'{output}' names no kind of table; let the manifest end in .parquet or .csv.")
     notes: list[Note] = []
-    with _progress(f"reading {name}") as progress:
+    with progress(f"reading {name}") as bar:
         if name == "all":
-            manifest = corpora.scan_data(root, progress=progress, notes=notes.append, workers=workers)
+            manifest = corpora.scan_data(root, progress=bar, notes=notes.append, workers=workers)
         else:
-            manifest = corpora.scan(name, root, progress=progress, notes=notes.append, workers=workers)
+            manifest = corpora.scan(name, root, progress=bar, notes=notes.append, workers=workers)
     for note in notes:
         tell(note.message)
     manifest.save(output)
@@ -153,6 +151,55 @@ def audit(
         )
     if any(finding.severity == "refused" for finding in report.findings):
         raise typer.Exit(1)
+
+
+@app.command()
+def explore(
+    manifest: Annotated[
+        Path,
+        typer.Argument(
+            metavar="MANIFEST", help="A manifest, or the folder of a corpus, or of several, or a table."
+        ),
+    ],
+    output: Annotated[
+        Path, typer.Option("-o", "--output", metavar="DIR", help="Folder for index.html and the pictures.")
+    ],
+    corpus: Annotated[
+        list[str] | None, typer.Option(help="Look at this corpus alone; may be repeated.")
+    ] = None,
+    sample: Annotated[int, typer.Option(min=1, help="Recordings to listen to, at most.")] = 300,
+    seed: Annotated[int, typer.Option(help="Of the sample and the map.")] = 0,
+    model: Annotated[
+        str | None,
+        typer.Option(help="Makes the map; 'none' for none.", show_default="the bundled one"),
+    ] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Threads that listen.", show_default="one a core")
+    ] = None,
+) -> None:
+    """Draw what a corpus holds: one page to read, DIR/index.html, and its pictures.
+
+    How many clips and how long, by emotion, speaker and gender; what emotions
+    look and sound like; a map of the recordings; and what is odd.
+    """
+    from vocalics.lab.corpora import load_data
+    from vocalics.lab.explore import explore as write_exploration
+
+    with progress("reading") as bar:
+        where: dict[str, Any] = {"data" if manifest.is_dir() else "manifest": manifest}
+        utterances = load_data(corpora=corpus, progress=bar, **where)
+    with progress("listening") as bar:
+        page = write_exploration(
+            utterances,
+            output,
+            sample=sample,
+            seed=seed,
+            model=model,
+            workers=workers,
+            command=shlex.join(["vocalics", *sys.argv[1:]]),
+            progress=bar,
+        )
+    typer.echo(str(page))
 
 
 def _print_manifest(manifest: "Manifest", path: Path, notes: "Sequence[Note]", form: Format) -> None:
@@ -205,26 +252,3 @@ def _cell(value: object) -> str:
     if isinstance(value, tuple):
         return ", ".join(map(str, value))
     return printable(f"{value:,}" if isinstance(value, int) else str(value))
-
-
-@contextmanager
-def _progress(what: str, in_bytes: bool = False) -> Iterator[Callable[[int, int | None], None] | None]:
-    """Draw a bar on stderr when that is a terminal; yields what is to be called with (done, all)."""
-    if not sys.stderr.isatty():
-        yield None
-        return
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        DownloadColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeRemainingColumn,
-    )
-
-    counter = DownloadColumn() if in_bytes else MofNCompleteColumn()
-    columns = (TextColumn("{task.description}"), BarColumn(), counter, TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(what, total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)

@@ -2,19 +2,21 @@
 
 from typing import TYPE_CHECKING, Any
 
-from vocalics.cli.screen import bar
+from vocalics.cli.screen import bar, printable
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-_BAR = 20
+_BAR = 20  # characters
+_FEW_SPEAKERS = 6  # below it no interval is told, but each speaker's own figure
 
 
 def print_evaluation(figures: dict[str, Any], console: "Console | None" = None) -> None:
     """Print the figures of one model file."""
     console = console or _console()
     console.print(
-        f"[bold]{figures['model']}[/bold] on {', '.join(figures['corpora'])}: {figures['protocol']}"
+        f"[bold]{_plain(figures['model'])}[/bold] on {_plain(', '.join(figures['corpora']))}: "
+        f"{figures['protocol']}"
     )
     if figures["seen_speakers"]:
         console.print(
@@ -33,48 +35,47 @@ def print_summary(summary: dict[str, Any], console: "Console | None" = None) -> 
         f"{summary['folds_of_protocol']} folds"
     )
     _print_figures(summary, console)
-    folds = "  ".join(f"{100 * value:.1f}" for value in summary["uar_by_fold"])
-    console.print(f"  UAR by fold       {folds}\n")
+    _print_line("UAR by fold", "  ".join(f"{100 * value:.1f}" for value in summary["uar_by_fold"]), console)
+    console.print()
 
 
 def _print_figures(figures: dict[str, Any], console: "Console") -> None:
-    from rich.table import Table
-
-    from vocalics import emotions
-
     console.print(
         f"  {figures['clips']} clips, {figures['speakers']} speakers, {len(figures['emotions'])} emotions"
     )
     for title, name in (("UAR", "uar"), ("accuracy", "accuracy"), ("macro-F1", "macro_f1")):
-        console.print(f"  {title:17} {_interval(figures[name])}")
-    recalls = Table(box=None, show_header=False, padding=(0, 1), pad_edge=False)
-    for emotion, value in figures["recall"].items():
-        recalls.add_row(
-            f"    {emotion}", f"[{emotions.color(emotion)}]{bar(value, _BAR)}", f"{100 * value:5.1f} %"
-        )
-    console.print("  recall")
-    console.print(recalls)
+        _print_line(title, _interval(figures[name]), console)
+    _print_recall(figures["recall"], console)
     ideal = figures["ece_if_perfectly_calibrated"]
-    console.print(f"  ECE               {figures['ece']:.3f} ({ideal:.3f} if perfectly calibrated)")
-    by_gender = figures["by_gender"]["figures"]
-    genders = ", ".join(f"{name} {100 * group['uar']:.1f} %" for name, group in by_gender.items())
-    console.print(f"  UAR by gender     {genders}")
+    _print_line("ECE", f"{figures['ece']:.3f} ({ideal:.3f} if perfectly calibrated)", console)
+    _print_line("UAR by gender", _uar_of_groups(figures["by_gender"]), console)
     worst = figures["by_speaker"]["worst"]
-    console.print(
-        f"  worst speaker     {worst}, {100 * figures['by_speaker']['figures'][worst]['uar']:.1f} %"
-    )
-    if figures["speakers"] < 6:
-        console.print(
-            "  UAR by speaker    "
-            + ", ".join(
-                f"{name} {100 * group['uar']:.1f} %"
-                for name, group in figures["by_speaker"]["figures"].items()
-            )
-        )
+    worst_uar = figures["by_speaker"]["figures"][worst]["uar"]
+    _print_line("worst speaker", f"{_plain(worst)} {100 * worst_uar:.1f} %", console)
+    if figures["speakers"] < _FEW_SPEAKERS:
+        _print_line("UAR by speaker", _uar_of_groups(figures["by_speaker"]), console)
     if figures["no_speech"]:
-        console.print(f"  no speech         {figures['no_speech']} clips would be answered so by predict")
+        _print_line("no speech", f"{figures['no_speech']} clips would be answered so by predict", console)
     if figures.get("adapted"):
         _print_adapted(figures, console)
+
+
+def _print_line(title: str, value: str, console: "Console") -> None:
+    console.print(f"  {title:17} {value}")
+
+
+def _print_recall(recall: dict[str, float], console: "Console") -> None:
+    from rich.table import Table
+    from rich.text import Text
+
+    from vocalics import emotions
+
+    table = Table(box=None, show_header=False, padding=(0, 1), pad_edge=False)
+    for emotion, value in recall.items():
+        drawn = Text(bar(value, _BAR, console.options.ascii_only), style=emotions.color(emotion))
+        table.add_row(Text(f"    {printable(emotion)}"), drawn, f"{100 * value:5.1f} %")
+    console.print("  recall")
+    console.print(table)
 
 
 def _print_adapted(figures: dict[str, Any], console: "Console") -> None:
@@ -85,17 +86,28 @@ def _print_adapted(figures: dict[str, Any], console: "Console") -> None:
         table.add_column(column)
     for setting, figure in figures["adapted"].items():
         gain = 100 * (figure["uar"]["mean"] - figures["uar"]["mean"])
-        what = f"{setting} clips" if setting == "all" or setting.isdigit() else setting
+        what = f"{setting} clips" if setting == "all" or setting.isdigit() else _plain(setting)
         not_worse = f"{100 * figure['speakers_not_worse']:.0f} %"
         table.add_row(f"  {what}", _interval(figure["uar"]), f"{gain:+.1f}", not_worse)
     console.print(table)
 
 
+def _uar_of_groups(groups: dict[str, Any]) -> str:
+    return ", ".join(f"{_plain(name)} {100 * one['uar']:.1f} %" for name, one in groups["figures"].items())
+
+
 def _interval(interval: dict[str, float | None]) -> str:
-    mean, low, high = interval["mean"], interval["low"], interval["high"]
-    if low is None or high is None or mean is None:
-        return f"{100 * (mean or 0):.1f} %"
+    mean, low, high = interval["mean"] or 0.0, interval["low"], interval["high"]
+    if low is None or high is None:
+        return f"{100 * mean:.1f} %"
     return f"{100 * mean:.1f} % ({100 * low:.1f} to {100 * high:.1f})"
+
+
+def _plain(name: str) -> str:
+    """Return a name from a table or a file as it is to be read: nothing in it is markup or control."""
+    from rich.markup import escape
+
+    return escape(printable(name))
 
 
 def _console() -> "Console":

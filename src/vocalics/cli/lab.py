@@ -1,106 +1,136 @@
-"""``vocalics train``, ``evaluate``, ``benchmark``, ``export``: thin doors to the lab, which is imported when
-one is opened."""
+"""``vocalics train``, ``evaluate``, ``benchmark``, ``export``: doors to the lab, imported when one opens."""
 
 import json
 import shlex
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from vocalics.cli.screen import progress, tell
+from vocalics.errors import SplitError, UsageError
+
 if TYPE_CHECKING:
+    from vocalics.lab.corpora import Note
     from vocalics.lab.manifest import Manifest
     from vocalics.lab.recipes import Recipe
 
 app = typer.Typer()
 
 Data = Annotated[
-    Path | None, typer.Option(help="Folder with one folder per corpus.", show_default="VOCALICS_DATA")
+    Path | None,
+    typer.Option(metavar="DIR", help="Folder with one folder per corpus.", show_default="VOCALICS_DATA"),
 ]
 ManifestFile = Annotated[
-    Path | None, typer.Option("--manifest", help="A manifest (.parquet, .csv) instead of --data.")
+    Path | None,
+    typer.Option(
+        "--manifest", metavar="FILE", help="A manifest or a table (.parquet, .csv) instead of --data."
+    ),
 ]
-Settings = Annotated[list[str] | None, typer.Option("--set", help="Change a setting: training.epochs=5.")]
+Settings = Annotated[
+    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a setting: training.epochs=5.")
+]
 Corpora = Annotated[
-    list[str] | None, typer.Option("--corpus", help="Instead of the recipe's corpora; may be repeated.")
+    list[str] | None,
+    typer.Option("--corpus", metavar="NAME", help="Instead of the recipe's corpora; may be repeated."),
 ]
+Gender = Annotated[str | None, typer.Option(help="Speakers of one gender alone: female or male.")]
 
 
 @app.command()
 def train(
-    recipe: Annotated[str, typer.Argument(help="A bundled recipe's name, or a YAML file.")],
+    recipe: Annotated[str, typer.Argument(metavar="RECIPE", help="A bundled recipe's name, or a YAML file.")],
     data: Data = None,
     manifest: ManifestFile = None,
     output: Annotated[
-        Path | None, typer.Option("-o", "--output", help="Run folder; default runs/RECIPE.")
+        Path | None, typer.Option("-o", "--output", metavar="RUN", help="Run folder; default runs/RECIPE.")
     ] = None,
     settings: Settings = None,
     corpus: Corpora = None,
-    gender: Annotated[str | None, typer.Option(help="Speakers of one gender alone: female or male.")] = None,
+    gender: Gender = None,
     protocol: Annotated[
         str, typer.Option(help="speaker, loso, random, cross-corpus, official, or all: every speaker trains.")
     ] = "speaker",
     fold: Annotated[int, typer.Option(help="Which fold of the protocol.")] = 1,
+    split: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="For 'official': a list of test utterances, or a split.json."),
+    ] = None,
 ) -> None:
     """Train a recipe on one fold and export it to RUN/model.onnx.
 
-    A run that was interrupted goes on from its last epoch when the same command is given again.
+    A run that was interrupted goes on from its last whole epoch when the same command is given again.
     """
     from vocalics.lab.splits import make_splits
     from vocalics.lab.training import fit
 
-    chosen = _recipe(recipe, settings, corpus)
-    utterances = _manifest(chosen, data, manifest)
+    chosen, utterances = _recordings(_recipe(recipe, settings, corpus), data, manifest, corpus)
     splits = make_splits(
         utterances,
         protocol,
         seed=chosen.training.seed,
         validation_share=chosen.training.validation_share,
         gender=gender,
+        official=split,
     )
     if not 1 <= fold <= len(splits):
-        from vocalics.errors import SplitError
-
-        raise SplitError(
-            f"fold {fold} does not exist; protocol '{protocol}' has folds 1 to {len(splits)} here."
-        )
-    split = splits[fold - 1]
+        raise SplitError(f"fold {fold} does not exist; here '{protocol}' has folds 1 to {len(splits)}.")
+    parts = splits[fold - 1]
     run = output or Path("runs", chosen.name)
-    _tell(
-        f"{chosen.name}: {len(split.train)} utterances train, {len(split.validation)} validate, {len(split.test)} are kept "
-        f"for 'vocalics evaluate {run}'"
+    for note in parts.notes:
+        tell(f"note: {note}")
+    tell(
+        f"{chosen.name}: {len(parts.train)} utterances train, {len(parts.validation)} validate, "
+        f"{len(parts.test)} are kept for 'vocalics evaluate {run}'"
     )
-    for note in split.notes:
-        _tell(f"note: {note}")
-    model = fit(chosen, utterances, split, run, command=_command())
-    print(model)  # noqa: T201, the answer of the command
+    with _resumable():
+        model = fit(chosen, utterances, parts, run, command=_command(), progress=progress, tell=tell)
+    typer.echo(str(model))
 
 
 @app.command()
 def evaluate(
     model: Annotated[
-        str, typer.Argument(help="A model (name or .onnx file), or a run folder: its test part then.")
+        str,
+        typer.Argument(
+            metavar="MODEL|RUN", help="A model (name or .onnx file), or a run folder: its own test part then."
+        ),
     ],
     data: Data = None,
     manifest: ManifestFile = None,
-    corpus: Annotated[list[str] | None, typer.Option(help="Corpora to measure on; may be repeated.")] = None,
-    split: Annotated[Path | None, typer.Option(help="A split.json: measure on its test part.")] = None,
+    corpus: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help="Corpora to measure on; may be repeated.")
+    ] = None,
+    split: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="A split.json: measure on its test part.")
+    ] = None,
     emotions: Annotated[
         str | None,
         typer.Option(help="Choose among these alone, comma-separated; default: those that both sides know."),
     ] = None,
     adapt: Annotated[
-        str | None, typer.Option(help="Also adapted to the speaker with N other unlabelled clips, or all.")
+        str | None,
+        typer.Option(
+            metavar="N|all",
+            help="Also adapted to the speaker, with N other clips or all; or several: 1,5,all.",
+        ),
     ] = None,
     allow_seen: Annotated[
         bool, typer.Option("--allow-seen", help="Measure although the model was trained on these speakers.")
     ] = False,
-    output: Annotated[Path | None, typer.Option("-o", "--output", help="Folder for evaluation.json.")] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("-o", "--output", metavar="DIR", help="Folder for evaluation.json and the report."),
+    ] = None,
 ) -> None:
-    """Measure a model file on labelled recordings it was not trained on."""
+    """Measure a model file on labelled recordings of speakers that it was not trained on."""
     from vocalics.cli.figures import print_evaluation
+    from vocalics.files import write_atomically
     from vocalics.lab.evaluate_file import evaluate_file
+    from vocalics.lab.log import read_log
 
     figures = evaluate_file(
         model,
@@ -108,36 +138,42 @@ def evaluate(
         manifest=manifest,
         corpora=corpus,
         split=split,
-        emotions=emotions.split(",") if emotions else None,
+        emotions=[name.strip() for name in emotions.split(",")] if emotions else None,
         adapt=adapt,
         allow_seen=allow_seen,
         command=_command(),
-        tell=_tell,
+        progress=progress,
+        tell=tell,
     )
+    print_evaluation(figures)
     if output:
-        from vocalics.files import write_atomically
+        from vocalics.lab.report import write_report
 
         write_atomically(output / "evaluation.json", json.dumps(figures, indent=1) + "\n")
-        _tell(f"wrote {output / 'evaluation.json'}")
-    print_evaluation(figures)
+        write_report(figures, output, read_log(Path(model)))
+        tell(f"wrote evaluation.json, report.html and report.md to {output}")
 
 
 @app.command()
 def benchmark(
     recipes: Annotated[
-        list[str] | None, typer.Argument(help="Recipes; default: all that are bundled.")
+        list[str] | None, typer.Argument(metavar="[RECIPE]...", help="Default: all that are bundled.")
     ] = None,
     protocol: Annotated[
-        list[str] | None, typer.Option(help="Protocols; may be repeated. Default: speaker.")
+        list[str] | None,
+        typer.Option(help="speaker, loso, random or cross-corpus; may be repeated.", show_default="speaker"),
     ] = None,
     data: Data = None,
     output: Annotated[
-        Path, typer.Option("-o", "--output", help="Folder for the folds' results and the leaderboard.")
+        Path,
+        typer.Option(
+            "-o", "--output", metavar="DIR", help="Folder of the folds' results and the leaderboard."
+        ),
     ] = Path("results"),
-    runs: Annotated[Path, typer.Option(help="Folder for the runs themselves.")] = Path("runs"),
+    runs: Annotated[Path, typer.Option(metavar="DIR", help="Folder of the runs themselves.")] = Path("runs"),
     settings: Settings = None,
     corpus: Corpora = None,
-    gender: Annotated[str | None, typer.Option(help="Speakers of one gender alone: female or male.")] = None,
+    gender: Gender = None,
     fold: Annotated[list[int] | None, typer.Option(help="Only these folds; may be repeated.")] = None,
 ) -> None:
     """Train and measure recipes under protocols, fold by fold, and write the leaderboard.
@@ -149,36 +185,43 @@ def benchmark(
     from vocalics.lab.leaderboard import write_leaderboard
     from vocalics.lab.recipes import list_recipes
 
-    for name in recipes or list(list_recipes()):
+    for name in recipes or list_recipes():
         chosen = _recipe(name, settings, corpus)
-        utterances = _scan(chosen, data)
+        utterances = _load(data, None, chosen.corpora)
         for one in protocol or ["speaker"]:
             system = System(chosen, one, gender)
-            run_system(system, utterances, output, runs, _command(), fold, _tell)
+            with _resumable():
+                run_system(system, utterances, output, runs, _command(), fold, progress, tell)
     for summary in write_leaderboard(output):
         print_summary(summary)
 
 
 @app.command()
 def export(
-    run: Annotated[Path, typer.Argument(help="A run folder.")],
-    output: Annotated[Path, typer.Option("-o", "--output", help="The model file to write, .onnx.")],
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")],
+    output: Annotated[
+        Path, typer.Option("-o", "--output", metavar="FILE", help="The model file to write, .onnx.")
+    ],
     evaluation: Annotated[
         list[Path] | None,
         typer.Option(
-            help="Folders of folds from 'vocalics benchmark': calibration and figures for a model on all speakers."
+            metavar="DIR",
+            help="Folder of folds (fold-*.json) from 'vocalics benchmark', whose calibration and figures the "
+            "model shall carry; may be repeated.",
         ),
     ] = None,
     name: Annotated[
-        str | None, typer.Option(help="What the card calls the model; default: as the recipe.")
+        str | None, typer.Option(help="What the card calls the model.", show_default="as the recipe")
     ] = None,
 ) -> None:
-    """Take the model file out of a run, for a model on all speakers with the evidence of its recipe's
-    folds."""
+    """Take the model file out of a run.
+
+    A model on all speakers has nobody left to be measured on: give it the evidence of its recipe's folds.
+    """
     from vocalics.lab.release import release
 
     release(run, output, evaluation or [], name)
-    print(output)  # noqa: T201, the answer of the command
+    typer.echo(str(output))
 
 
 def _recipe(name: str, settings: list[str] | None, corpora: list[str] | None) -> "Recipe":
@@ -188,30 +231,51 @@ def _recipe(name: str, settings: list[str] | None, corpora: list[str] | None) ->
     return load_recipe(name, [*(settings or []), *chosen])
 
 
-def _manifest(recipe: "Recipe", data: Path | None, manifest: Path | None) -> "Manifest":
-    """The recipe's utterances, in its vocabulary; what is left out is counted and told."""
-    if manifest:
-        from vocalics.lab.manifest import load_manifest
+def _recordings(
+    recipe: "Recipe", data: Path | None, manifest: Path | None, corpora: list[str] | None
+) -> "tuple[Recipe, Manifest]":
+    """Return the utterances in the recipe's vocabulary, and the recipe with the corpora that they are of.
 
-        utterances = load_manifest(manifest)
+    A manifest says itself what to train on: without --corpus all of it is taken, whatever the recipe names.
+    """
+    if manifest is None or corpora:
+        utterances = _load(data, manifest, recipe.corpora)
     else:
-        utterances = _scan(recipe, data)
+        utterances = _load(data, manifest, None)
+        recipe = recipe.model_copy(update={"corpora": utterances.corpora})
     projected, dropped = utterances.project(recipe.emotions, recipe.merge)
     for emotion, count in dropped.items():
-        _tell(f"left out: {count} utterances of '{emotion}', which the recipe does not name")
-    return projected
+        tell(f"left out: {count} utterances of '{emotion}', which the recipe does not name")
+    if not len(projected):
+        raise UsageError(
+            f"no utterance has one of the recipe's emotions, {', '.join(recipe.emotions)}; name those that "
+            "are there (--set emotions=[...])."
+        )
+    return recipe, projected
 
 
-def _scan(recipe: "Recipe", data: Path | None) -> "Manifest":
-    from vocalics.lab.corpora import data_folder, scan_data
+def _load(data: Path | None, manifest: Path | None, corpora: "tuple[str, ...] | None") -> "Manifest":
+    """Read the corpora, and tell what was passed over."""
+    from vocalics.lab.corpora import load_data
 
-    return scan_data(data_folder(data), recipe.corpora)
+    notes: list[Note] = []
+    with progress("reading the corpora") as bar:
+        utterances = load_data(data, manifest, corpora, progress=bar, notes=notes.append)
+    for note in notes:
+        tell(note.message)
+    return utterances
 
 
-def _tell(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)  # noqa: T201, notes go to stderr
+@contextmanager
+def _resumable() -> Iterator[None]:
+    """Answer Ctrl-C with what to do next."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        tell("interrupted; give the same command again, and it goes on from the last whole epoch")
+        raise typer.Exit(130) from None
 
 
 def _command() -> str:
-    """The command line as typed, without the folder of the program."""
+    """Return the command line as typed, without the folder of the program."""
     return shlex.join(["vocalics", *sys.argv[1:]])

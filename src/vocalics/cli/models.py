@@ -81,7 +81,8 @@ def info(
         "licence": card.licence,
     }
     training = {key: value for key, value in card.training.items() if key != "recipe"}  # JSON has all of it
-    for heading, section in {"": about, "training": training, "evaluation": card.evaluation}.items():
+    sections = {"": about, "training": training, "evaluation": _figures(card.evaluation)}
+    for heading, section in sections.items():
         lines = list(_lines(section))
         if heading and lines:
             typer.echo(f"\n{heading}")
@@ -95,6 +96,33 @@ def info(
 
 def _form(format: Format | None) -> Format:
     return format or (Format.table if sys.stdout.isatty() else Format.json)
+
+
+def _figures(evaluation: dict[str, Any]) -> dict[str, Any]:
+    """Sum up what a card tells of each measurement in one line; JSON has all of it."""
+    return {
+        name: _figure(entry) if isinstance(entry, dict) and "uar" in entry else entry
+        for name, entry in evaluation.items()
+    }
+
+
+def _figure(entry: dict[str, Any]) -> str:
+    plain = f"UAR {_percent(entry['uar'])}, accuracy {_percent(entry['accuracy'])}, ECE {entry['ece']:.3f}"
+    adapted = [f"{n} clips {_percent(figure['uar'])}" for n, figure in entry.get("adapted", {}).items()]
+    told = f"; UAR adapted with {', '.join(adapted[-1:])}" if adapted else ""
+    return f"{plain}{told} ({entry['folds']} folds, {entry['speakers']} speakers, {entry['clips']} clips)"
+
+
+def _percent(interval: dict[str, float | None]) -> str:
+    """Spell a rate with its interval, where it has one.
+
+    Examples
+    --------
+    >>> _percent({"mean": 0.617, "low": 0.57, "high": 0.669})
+    '61.7 % (57.0 to 66.9)'
+    """
+    mean, low, high = (None if value is None else f"{100 * value:.1f}" for value in interval.values())
+    return f"{mean} % ({low} to {high})" if low and high else f"{mean} %"
 
 
 def _lines(section: dict[str, Any], depth: int = 1) -> Iterator[str]:

@@ -2,7 +2,8 @@
 
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -33,6 +34,29 @@ def printable(text: str) -> str:
 def tell(sentence: str) -> None:
     """Print one line on stderr, as from this program; above a progress bar when there is one."""
     sys.stderr.write(f"vocalics: {printable(sentence)}\n")
+
+
+@contextmanager
+def progress(what: str, in_bytes: bool = False) -> Iterator[Callable[[int, int | None], None] | None]:
+    """Draw a bar on stderr when that is a terminal; yields what to call with (done, all), or None."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        DownloadColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+    )
+
+    counter = DownloadColumn() if in_bytes else MofNCompleteColumn()
+    columns = (TextColumn("{task.description}"), BarColumn(), counter, TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as drawn:
+        task = drawn.add_task(what, total=None)
+        yield lambda done, total: drawn.update(task, completed=done, total=total)
 
 
 def bar(share: float, width: int, ascii_only: bool = False) -> str:

@@ -1,5 +1,4 @@
-"""How much a model gains from unlabelled clips of a speaker, and how much it loses when the clips are one-
-sided.
+"""How much a model gains from unlabelled clips of a speaker, and loses when they are one-sided.
 
 For every tested clip sets of *other* clips of its speaker are drawn; its twin (same emotion, intensity and
 sentence) and any clip with the same audio are never among them. The draws follow from the seed and the clip
@@ -7,7 +6,6 @@ alone, so all methods get the same sets.
 """
 
 import hashlib
-from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from vocalics.errors import UsageError
 from vocalics.lab.manifest import Utterance
 from vocalics.lab.metrics import bootstrap_interval, recall, uar
 from vocalics.lab.scores import Scores
@@ -59,7 +58,13 @@ class Setting:
 def list_settings(
     emotions: tuple[str, ...], clip_counts: tuple[int | None, ...] = CLIP_COUNTS
 ) -> tuple[Setting, ...]:
-    """Every composition that an adapted figure is told for: balanced by chance, then skewed."""
+    """List every composition that an adapted figure is told for: balanced by chance, then skewed.
+
+    Examples
+    --------
+    >>> [setting.name for setting in list_settings(("happy", "sad"), (5, None))]
+    ['5', 'all', 'only-happy', 'only-sad', 'mostly-neutral', 'dirichlet']
+    """
 
     def some(n_clips: int | None) -> _Draw:
         return lambda clips, rng: rng.permutation(len(clips))[:n_clips]
@@ -80,7 +85,7 @@ def list_settings(
 
 
 def _mostly_neutral(clips: list[Utterance], rng: np.random.Generator) -> IntArray:
-    """Eight of ten clips neutral or calm, as far as there are so many."""
+    """Choose ten clips, eight of them neutral or calm, as far as there are so many."""
     order = rng.permutation(len(clips))
     calm = [i for i in order if clips[i].emotion in _CALM][: SKEWED_CLIPS * 8 // 10]
     others = [i for i in order if clips[i].emotion not in _CALM][: SKEWED_CLIPS * 2 // 10]
@@ -88,7 +93,7 @@ def _mostly_neutral(clips: list[Utterance], rng: np.random.Generator) -> IntArra
 
 
 def _dirichlet(clips: list[Utterance], rng: np.random.Generator) -> IntArray:
-    """Ten clips with shares of the emotions drawn from a Dirichlet distribution of concentration 0.5."""
+    """Choose ten clips, with shares of the emotions from a Dirichlet distribution of concentration 0.5."""
     emotions = sorted({clip.emotion for clip in clips})
     shares = dict(zip(emotions, rng.dirichlet([0.5] * len(emotions)), strict=True))
     weights = np.array([shares[clip.emotion] for clip in clips]) + 1e-9
@@ -104,12 +109,12 @@ def adapted_confusions(
     draws: int = DRAWS,
     seed: int = 0,
 ) -> dict[str, dict[str, IntArray]]:
-    """Confusion matrix of every setting and speaker, summed over clips and draws.
+    """Count right and wrong answers of every setting and speaker, over clips and draws.
 
     Parameters
     ----------
     scores
-        Plain answers and embeddings; the speakers must be known.
+        Plain answers and embeddings.
     head
         The model's own head.
     columns
@@ -123,37 +128,55 @@ def adapted_confusions(
 
     Returns
     -------
-    setting -> ``corpus/speaker`` -> counts (n_emotions, n_emotions).
+    setting -> ``corpus/speaker`` -> confusion matrix (n_emotions, n_emotions).
+
+    Raises
+    ------
+    UsageError
+        It is not known who speaks.
     """
+    unknown = sum(not utterance.speaker for utterance in scores.utterances)
+    if settings and unknown:
+        raise UsageError(
+            f"{unknown} of {len(scores)} recordings have no speaker to adapt to; add a column 'speaker' to "
+            "their table, or leave out --adapt."
+        )
     size = len(scores.emotions)
     speakers, truth = scores.speakers, scores.truth
-    found: dict[str, dict[str, IntArray]] = defaultdict(dict)
-    for setting in settings:
-        for tested in range(len(scores)):
-            counts = found[setting.name].setdefault(speakers[tested], np.zeros((size, size), dtype=np.int64))
-            others = [i for i, _ in _others(scores.utterances, tested)]
+    found: dict[str, dict[str, IntArray]] = {
+        setting.name: {speaker: np.zeros((size, size), dtype=np.int64) for speaker in dict.fromkeys(speakers)}
+        for setting in settings
+    }
+    for tested in range(len(scores) if settings else 0):
+        others = _others(scores.utterances, tested)
+        clips = [scores.utterances[i] for i in others]
+        for setting in settings:
+            counts = found[setting.name][speakers[tested]]
             for rng in _generators(seed, scores.utterances[tested].id, min(setting.draws, draws)):
-                chosen = setting.draw([scores.utterances[i] for i in others], rng)
-                rows = scores.embeddings[[others[i] for i in chosen]]
+                rows = scores.embeddings[[others[i] for i in setting.draw(clips, rng)]]
                 adapted = head.adapted(rows) if len(rows) else head
                 logits = adapted.logits(scores.embeddings[tested : tested + 1])[0, columns]
                 counts[truth[tested], int(logits.argmax())] += 1
-    return dict(found)
+    return found
 
 
-def _others(utterances: tuple[Utterance, ...], tested: int) -> Iterator[tuple[int, Utterance]]:
-    """Other clips of the tested clip's speaker, without its twins."""
+def _others(utterances: tuple[Utterance, ...], tested: int) -> list[int]:
+    """Positions of the other clips of the tested clip's speaker, without its twins and copies."""
     clip = utterances[tested]
     twin = (clip.emotion, clip.intensity, clip.sentence)
+    others = []
     for i, other in enumerate(utterances):
         if i == tested or (other.corpus, other.speaker) != (clip.corpus, clip.speaker):
             continue
-        same_take = bool(clip.sentence) and (other.emotion, other.intensity, other.sentence) == twin
-        if not same_take and other.digest != clip.digest:
-            yield i, other
+        is_twin = bool(clip.sentence) and (other.emotion, other.intensity, other.sentence) == twin
+        is_copy = bool(clip.digest) and other.digest == clip.digest
+        if not is_twin and not is_copy:
+            others.append(i)
+    return others
 
 
 def _generators(seed: int, utterance_id: str, draws: int) -> Iterator[np.random.Generator]:
+    """Yield a generator a draw: the same for every setting and method."""
     name = int.from_bytes(hashlib.sha256(utterance_id.encode()).digest()[:8], "big")
     return (np.random.default_rng([seed, name, draw]) for draw in range(draws))
 
@@ -161,7 +184,7 @@ def _generators(seed: int, utterance_id: str, draws: int) -> Iterator[np.random.
 def adapted_figures(
     confusions: dict[str, IntArray], plain: dict[str, IntArray], emotions: tuple[str, ...]
 ) -> dict[str, Any]:
-    """Figures of one setting over all clips and draws.
+    """Return the figures of one setting over all clips and draws.
 
     Parameters
     ----------
@@ -172,8 +195,8 @@ def adapted_figures(
 
     Returns
     -------
-    UAR, accuracy and macro-F1 with intervals over speakers, the recall of each emotion, and ``speakers_not_worse``: the share
-    of speakers whose own UAR did not fall.
+    UAR, accuracy and macro-F1 with intervals over speakers, the recall of each emotion, and
+    ``speakers_not_worse``: the share of speakers whose own UAR did not fall.
     """
     truth, predicted, speakers = _flatten(confusions)
     kept = sum(uar(confusions[speaker]) >= uar(plain[speaker]) - 1e-12 for speaker in confusions)

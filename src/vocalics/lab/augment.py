@@ -44,29 +44,35 @@ def shift_time(samples: Samples, shift: int) -> Samples:
     return shifted
 
 
-@cache
-def _audiomentation(name: str) -> Any:
-    import audiomentations
-
-    if name == "PitchShift":
-        return audiomentations.PitchShift(p=1.0)
-    return audiomentations.TimeStretch(leave_length_unchanged=False, p=1.0)
-
-
 def shift_pitch(samples: Samples, semitones: float, sample_rate: int) -> Samples:
     """Shift the pitch by `semitones` at equal length."""
-    transform = _audiomentation("PitchShift")
-    transform.parameters = {"should_apply": True, "num_semitones": semitones}
-    transform.freeze_parameters()  # the draw is ours: audiomentations would ask the global generator
-    return np.asarray(transform(samples, sample_rate), dtype=np.float32)
+    return _audiomentation("PitchShift", {"num_semitones": semitones}, samples, sample_rate)
 
 
 def stretch_time(samples: Samples, rate: float, sample_rate: int) -> Samples:
-    """Play at `rate` times the tempo at equal pitch; the result has about n / rate samples."""
-    transform = _audiomentation("TimeStretch")
-    transform.parameters = {"should_apply": True, "rate": rate}
-    transform.freeze_parameters()
-    return np.asarray(transform(samples, sample_rate), dtype=np.float32)
+    """Play at `rate` times the tempo at equal pitch; the result has about n / rate samples.
+
+    Below a rate of 0.5 the stretcher fills in phases from the machine's own randomness, so no run repeats.
+    """
+    return _audiomentation("TimeStretch", {"rate": rate}, samples, sample_rate)
+
+
+def _audiomentation(name: str, drawn: dict[str, float], samples: Samples, sample_rate: int) -> Samples:
+    transform = _transforms()[name]
+    transform.parameters = {"should_apply": True, **drawn}
+    transform.freeze_parameters()  # the draw is ours: audiomentations would ask the global generator
+    writeable = np.require(samples, requirements="W")  # the stretcher refuses any other array
+    return np.asarray(transform(writeable, sample_rate), dtype=np.float32)
+
+
+@cache
+def _transforms() -> dict[str, Any]:
+    import audiomentations
+
+    return {
+        "PitchShift": audiomentations.PitchShift(p=1.0),
+        "TimeStretch": audiomentations.TimeStretch(leave_length_unchanged=False, p=1.0),
+    }
 
 
 def augment_waveform(

@@ -1,8 +1,10 @@
-"""Recipes by protocols, one fold at a time: each fold's result is a small file, so a benchmark goes on where
-it stopped."""
+"""Recipes by protocols, one fold at a time.
+
+Each fold's result is a small file, so a benchmark goes on where it stopped.
+"""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +15,8 @@ from vocalics.lab.adaptation import adapted_confusions, list_settings
 from vocalics.lab.evaluation import Answers
 from vocalics.lab.leaderboard import read_answers
 from vocalics.lab.manifest import Manifest
+from vocalics.lab.progress import Progress, Tell, no_progress, tell_nobody
+from vocalics.lab.recipes.difference import differing_settings
 from vocalics.lab.recipes.schema import Recipe, parse_recipe
 from vocalics.lab.scores import score
 from vocalics.lab.splits import Split, make_splits
@@ -47,7 +51,14 @@ class System:
 
 
 def run_fold(
-    system: System, manifest: Manifest, split: Split, results: Path, runs: Path, command: str
+    system: System,
+    manifest: Manifest,
+    split: Split,
+    results: Path,
+    runs: Path,
+    command: str,
+    progress: Progress = no_progress,
+    tell: Tell = tell_nobody,
 ) -> Path:
     """Train and measure one fold, unless its result is there; return the result's file.
 
@@ -65,24 +76,31 @@ def run_fold(
         Folder for the runs themselves, not committed.
     command
         The command line, for the record.
+    progress, tell
+        As of `training.fit`.
+
+    Raises
+    ------
+    UsageError
+        The result that is there is of another recipe or split.
     """
     name = f"fold-{split.fold}-seed-{system.recipe.training.seed}.json"
     path = results / system.folder / name
     if path.is_file():
-        known = json.loads(path.read_text(encoding="utf-8"))
-        if known["split_digest"] != split.digest or parse_recipe(known["recipe"]) != system.recipe:
-            raise UsageError(
-                f"{path} was made with another recipe or split; remove it to measure anew, or give another folder with -o."
-            )
+        _require_same(path, system.recipe, split)
         return path
     run = runs / system.folder / path.stem
-    model = Model.load(fit(system.recipe, manifest, split, run, command=command, progress=False))
-    tested = score(model, manifest.select(split.test)).among(system.recipe.emotions)
-    trained = score(model, manifest.select(split.train), gate=False).among(system.recipe.emotions)
-    head = AffineHead.from_card(model.card.head)
-    adapted = adapted_confusions(
-        tested, head, list(range(len(model.emotions))), list_settings(tested.emotions)
+    model = Model.load(
+        fit(system.recipe, manifest, split, run, command=command, progress=progress, tell=tell)
     )
+    with progress("listening to the test part") as bar:
+        tested = score(model, manifest.select(split.test), progress=bar)
+    with progress("listening to the training part") as bar:
+        trained = score(model, manifest.select(split.train), gate=False, progress=bar)
+    known = all(utterance.speaker for utterance in tested.utterances)
+    settings = list_settings(tested.emotions) if known else ()
+    columns = list(range(len(tested.emotions)))
+    adapted = adapted_confusions(tested, AffineHead.from_card(model.card.head), columns, settings)
     answers = Answers.from_scores(tested, model.card.abstain_below)
     result = {
         "split_digest": split.digest,
@@ -103,7 +121,7 @@ def run_fold(
             "gender": answers.genders,
             "corpus": answers.corpora,
             "no_speech": [i for i, silent in enumerate(answers.no_speech) if silent],
-            "probabilities": [[round(float(p), 5) for p in row] for row in answers.probabilities],
+            "probabilities": [[float(f"{p:.5g}") for p in row] for row in answers.probabilities],
         },
         "adapted": {
             setting: {speaker: counts.tolist() for speaker, counts in by_speaker.items()}
@@ -116,6 +134,19 @@ def run_fold(
     return path
 
 
+def _require_same(path: Path, recipe: Recipe, split: Split) -> None:
+    """Raise `UsageError` where a fold's result is of another recipe or split."""
+    known = json.loads(path.read_text(encoding="utf-8"))
+    differing = differing_settings(parse_recipe(known["recipe"], str(path)), recipe)
+    if known["split_digest"] != split.digest:
+        differing.append("split")
+    if differing:
+        raise UsageError(
+            f"{path} was made with another recipe or split (its {', '.join(differing)} differ); remove it to "
+            "measure anew, or give another folder with -o."
+        )
+
+
 def run_system(
     system: System,
     manifest: Manifest,
@@ -123,13 +154,40 @@ def run_system(
     runs: Path,
     command: str,
     folds: Sequence[int] | None = None,
-    tell: Callable[[str], None] = lambda line: None,
+    progress: Progress = no_progress,
+    tell: Tell = tell_nobody,
 ) -> list[Path]:
-    """Train and measure the folds of one system that have no result yet; return the files of all that were
-    asked for."""
+    """Train and measure the folds of one system that have no result yet.
+
+    Parameters
+    ----------
+    system
+        What to train.
+    manifest
+        Utterances of its corpora, in any vocabulary.
+    results, runs, command
+        As of `run_fold`.
+    folds
+        Only these; by default all of the protocol.
+    progress, tell
+        As of `training.fit`.
+
+    Returns
+    -------
+    The result's file of each fold that was asked for.
+
+    Raises
+    ------
+    UsageError
+        The protocol tests nothing.
+    SplitError
+        A fold does not exist.
+    """
+    if system.protocol == "all":
+        raise UsageError("the protocol 'all' tests nothing, so there is nothing to compare; take 'speaker'.")
     projected, dropped = manifest.project(system.recipe.emotions, system.recipe.merge)
-    if dropped:
-        tell(f"left out, not in the recipe's vocabulary: {dict(dropped)}")
+    for emotion, count in dropped.items():
+        tell(f"left out: {count} utterances of '{emotion}', which the recipe does not name")
     settings = system.recipe.training
     splits = make_splits(
         projected,
@@ -148,7 +206,7 @@ def run_system(
         if folds and split.fold not in folds:
             continue
         tell(f"{system.folder}: fold {split.fold} of {split.folds}")
-        done.append(run_fold(system, projected, split, results, runs, command))
+        done.append(run_fold(system, projected, split, results, runs, command, progress, tell))
         tell(f"{system.folder}: fold {split.fold} UAR {_fold_uar(done[-1]):.3f}")
     return done
 

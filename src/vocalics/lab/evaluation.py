@@ -1,6 +1,6 @@
-"""Figures of a model: from answers to one record that says how good, how sure, for whom, and how it was
-measured."""
+"""Figures of a model: from answers to one record that says how good, how sure, and for whom."""
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,11 +17,13 @@ from vocalics.recognition.model import Model
 #: Bins of equal mass for the expected calibration error.
 ECE_BINS = 10
 
+#: The least probability that the likelihood counts: float32, and files, round what lies below to 0.
+FLOOR = 1e-6
+
 
 @dataclass(frozen=True, eq=False)
 class Answers:
-    """Answers for clips, pooled over the folds that tested them: all that the figures need, and all that is
-    kept of them.
+    """Answers for clips, of one fold or pooled: all that the figures need, and all that is kept of a fold.
 
     Attributes
     ----------
@@ -50,7 +52,7 @@ class Answers:
     @property
     def predicted(self) -> npt.NDArray[np.int64]:
         """Indices of the most probable emotions, (n_clips,)."""
-        return self.probabilities.argmax(axis=1)
+        return np.asarray(self.probabilities.argmax(axis=1))
 
     @classmethod
     def from_scores(cls, scores: Scores, threshold: float) -> "Answers":
@@ -69,9 +71,21 @@ class Answers:
 
     @classmethod
     def pooled(cls, parts: "list[Answers]") -> "Answers":
-        """Put the folds of one system together."""
+        """Put the folds of one system together.
+
+        Raises
+        ------
+        UsageError
+            There is no fold, two have other emotions, or a clip was tested in two.
+        """
         if len({part.emotions for part in parts}) != 1:
             raise UsageError("folds with different emotions cannot be pooled; take those of one system.")
+        twice = [name for name, count in Counter(n for p in parts for n in p.ids).items() if count > 1]
+        if twice:
+            raise UsageError(
+                f"{len(twice)} clips are tested in two folds (first: '{twice[0]}'); each may be tested once. "
+                "Take the folds of one system and one seed."
+            )
         return cls(
             emotions=parts[0].emotions,
             ids=tuple(name for part in parts for name in part.ids),
@@ -85,7 +99,7 @@ class Answers:
         )
 
     def where(self, keep: npt.NDArray[np.bool_]) -> "Answers":
-        """Answers of the clips for which `keep` (n_clips,) is true."""
+        """Keep the answers of the clips for which `keep` (n_clips,) is true."""
         rows = np.flatnonzero(keep)
         return Answers(
             emotions=self.emotions,
@@ -100,7 +114,7 @@ class Answers:
         )
 
     def confusions(self) -> dict[str, npt.NDArray[np.int64]]:
-        """Confusion matrix of every speaker."""
+        """Return the confusion matrix of every speaker, rows by truth."""
         speakers, predicted = np.array(self.speakers), self.predicted
         return {
             name: metrics.confusion(self.truth[speakers == name], predicted[speakers == name], self.emotions)
@@ -111,7 +125,7 @@ class Answers:
 def evaluate(
     answers: Answers, adapted: dict[str, dict[str, npt.NDArray[np.int64]]] | None = None
 ) -> dict[str, Any]:
-    """Every figure that `DESIGN` names, as plain numbers for JSON.
+    """Measure answers, and return every figure as plain numbers for JSON.
 
     Parameters
     ----------
@@ -122,13 +136,14 @@ def evaluate(
 
     Returns
     -------
-    Rates are 0 to 1; intervals are 95 % by bootstrap over speakers.
+    Rates from 0 to 1, intervals of 95 % by bootstrap over speakers, and groups by speaker, gender and corpus.
     """
     truth, predicted, speakers = answers.truth, answers.predicted, answers.speakers
     counts = metrics.confusion(truth, predicted, answers.emotions)
     right = predicted == truth
     answered = answers.probabilities.max(axis=1) >= answers.thresholds
-    expected_ece = metrics.expected_ece(answers.probabilities, ECE_BINS, rng=np.random.default_rng(0))
+    bins = min(ECE_BINS, len(truth))
+    expected_ece = metrics.expected_ece(answers.probabilities, bins, rng=np.random.default_rng(0))
     figures: dict[str, Any] = {
         "clips": len(truth),
         "speakers": len(set(speakers)),
@@ -139,17 +154,20 @@ def evaluate(
         },
         "recall": metrics.recall(counts, answers.emotions),
         "confusion": counts.tolist(),
-        "ece": metrics.ece(answers.probabilities, truth, ECE_BINS),
+        "ece": metrics.ece(answers.probabilities, truth, bins),
         "ece_if_perfectly_calibrated": expected_ece,
+        "reliability": [one.to_dict() for one in metrics.reliability(answers.probabilities, truth, bins)],
         "brier": metrics.brier(answers.probabilities, truth),
-        "nll": metrics.nll(answers.probabilities, truth),
+        "nll": metrics.nll(answers.probabilities.clip(FLOOR), truth),
         "abstention": {
             "coverage": float(answered.mean()),
             "accuracy_when_answering": float(right[answered].mean()) if answered.any() else None,
         },
+        "risk_coverage": metrics.risk_coverage(answers.probabilities, truth).to_dict(),
         "no_speech": int(answers.no_speech.sum()),
         "by_speaker": metrics.by_group(truth, predicted, speakers).to_dict(),
         "by_gender": metrics.by_group(truth, predicted, answers.genders).to_dict(),
+        "by_corpus": metrics.by_group(truth, predicted, answers.corpora).to_dict(),
     }
     if adapted:
         plain = answers.confusions()
@@ -161,8 +179,13 @@ def evaluate(
 
 
 def seen_speakers(model: Model, manifest: Manifest) -> list[str]:
-    """``corpus/speaker`` of the manifest that the model was trained on, by its card; sorted."""
+    """Name the speakers of the manifest that the model's card says it was trained on, as ``corpus/speaker``.
+
+    Where a table does not tell who speaks, all its unknown speakers count as one, ``corpus/unknown``.
+    """
     trained: dict[str, list[str]] = model.card.training.get("speakers", {})
-    return sorted(
-        f"{corpus}/{speaker}" for corpus, speaker in manifest.speakers if speaker in trained.get(corpus, [])
-    )
+    return [
+        f"{corpus}/{speaker or 'unknown'}"
+        for corpus, speaker in manifest.speakers
+        if speaker in trained.get(corpus, [])
+    ]

@@ -1,8 +1,10 @@
-"""A trained recogniser as one ONNX file with its card; refused when the file does not answer as the
-network."""
+"""A trained recogniser as one ONNX file with its card, refused unless it answers as the network does."""
 
+import logging
 import platform
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -32,11 +34,20 @@ PARITY_CLIPS = 24
 
 OPSET = 18
 
+#: Stands for the temperature while the graph is made. A division by 1 would be left out of it, and a number
+#: that the graph holds elsewhere (the 2 of a square) would become one constant with it; neither can be set.
+PLACE_OF_TEMPERATURE = 1.2345678
+
+#: Length of the sound that the exporter follows through the network, seconds. It unrolls the LSTM over it, so
+#: a short one takes a third of the time of two seconds; the graph is the same.
+EXAMPLE_S = 0.5
+
 LIMITS = (
     "Trained on acted speech; everyday emotion is weaker and mixed.",
-    "Languages and microphones other than those trained on lower the accuracy; measure on your own recordings.",
-    "Not for decisions about people. The EU's AI Act (Article 5) forbids inferring emotions at work and in education "
-    "but for medical or safety reasons.",
+    "Languages and microphones other than those trained on lower the accuracy; measure on your own "
+    "recordings.",
+    "Not for decisions about people. The EU's AI Act (Article 5) forbids inferring emotions at work and in "
+    "education but for medical or safety reasons.",
 )
 
 
@@ -54,15 +65,15 @@ class Evidence:
         Behind the training; its digest goes into the card.
     command
         The command line.
-    log
-        One row an epoch.
+    epochs
+        How many were trained.
     """
 
     calibration: Calibration
     train: Manifest
     split: Split
     command: str
-    log: list[dict[str, float]]
+    epochs: int
 
 
 def export(
@@ -74,6 +85,21 @@ def export(
     path: Path,
 ) -> None:
     """Write the model file, after proving that it answers as the network does.
+
+    Parameters
+    ----------
+    recipe
+        What was trained.
+    recogniser
+        The trained module; its spectrum is left on the route of the exported graph.
+    store
+        Decoded audio of the training part, for the proof.
+    emotion_means
+        Mean embedding of each emotion, each (embedding_size,), for the card.
+    evidence
+        How the model came to be, for the card.
+    path
+        The file to write.
 
     Raises
     ------
@@ -93,8 +119,20 @@ def export(
 
 
 def prove_parity(content: bytes, references: list[tuple[np.ndarray, np.ndarray]]) -> float:
-    """Largest difference between the file and PyTorch over (waveform (1, n), probabilities (1, n_emotions))
-    pairs."""
+    """Return the largest difference between a probability of the file and of PyTorch.
+
+    Parameters
+    ----------
+    content
+        The file.
+    references
+        Pairs of a waveform (1, n) and PyTorch's probabilities (1, n_emotions).
+
+    Raises
+    ------
+    ExportError
+        It is larger than `PARITY`, or not a number.
+    """
     session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
     worst = 0.0
     for waveform, expected in references:
@@ -103,15 +141,18 @@ def prove_parity(content: bytes, references: list[tuple[np.ndarray, np.ndarray]]
         worst = max(worst, difference if np.isfinite(difference) else float("inf"))
     if worst > PARITY:
         raise ExportError(
-            f"the exported file differs from the trained network by {worst:.2g} in a probability; at most {PARITY:g} is "
-            "allowed, so nothing was written. Report the recipe and the versions of torch and onnxruntime."
+            f"the exported file differs from the trained network by {worst:.2g} in a probability; at most "
+            f"{PARITY:g} is allowed, so nothing was written. Report the recipe and the versions of torch and "
+            "onnxruntime."
         )
     return worst
 
 
 def with_evaluation(content: bytes, name: str, calibration: Calibration, evaluation: dict[str, Any]) -> bytes:
-    """A model file with the calibration and figures of its recipe's folds: for a model that was trained on
-    all speakers.
+    """Return a model file with another name, calibration and evaluation; its weights stay.
+
+    For a model that was trained on all speakers, which has nobody left to be calibrated and measured on: it
+    gets what its recipe's folds found.
 
     Parameters
     ----------
@@ -130,29 +171,36 @@ def with_evaluation(content: bytes, name: str, calibration: Calibration, evaluat
         The new file's answers are not the old ones at the new temperature.
     """
     graph = onnx.load_from_string(content)
-    temperature = next(tensor for tensor in graph.graph.initializer if tensor.name == "temperature")
-    before = float(onnx.numpy_helper.to_array(temperature))
-    temperature.CopyFrom(
-        onnx.numpy_helper.from_array(np.float32(calibration.temperature).reshape(()), "temperature")
-    )
+    wanted = float(np.float32(calibration.temperature))
+    before = _set_temperature(graph, wanted)
     entry = next(entry for entry in graph.metadata_props if entry.key == METADATA_KEY)
     card = ModelCard.from_json(entry.value)
     entry.value = card.model_copy(
         update={
             "name": name,
             "abstain_below": round(calibration.abstain_below, 4),
-            "head": card.head.model_copy(update={"temperature": float(np.float32(calibration.temperature))}),
+            "head": card.head.model_copy(update={"temperature": wanted}),
             "training": {**card.training, "calibration": calibration.source},
             "evaluation": evaluation,
         }
     ).to_json()
-    result = graph.SerializeToString()
+    result: bytes = graph.SerializeToString()
     _prove_temperature(content, result, before / calibration.temperature, card.sample_rate)
     return result
 
 
+def _set_temperature(graph: onnx.ModelProto, temperature: float) -> float:
+    """Change the temperature inside the graph, and return the one before."""
+    for tensor in graph.graph.initializer:
+        if tensor.name == "temperature":
+            before = float(onnx.numpy_helper.to_array(tensor))
+            tensor.CopyFrom(onnx.numpy_helper.from_array(np.array(temperature, np.float32), tensor.name))
+            return before
+    raise ExportError("this file has no temperature to change; train and export it again.")
+
+
 def _prove_temperature(before: bytes, after: bytes, power: float, sample_rate: int) -> None:
-    """Softmax at another temperature is a power of the old one, renormalised."""
+    """Check the new answers: softmax at another temperature is the old one to a power, renormalised."""
     waveform = np.random.default_rng(0).standard_normal((2, sample_rate)).astype(np.float32) * 0.1
     old, new = (
         np.asarray(
@@ -171,7 +219,7 @@ def _prove_temperature(before: bytes, after: bytes, power: float, sample_rate: i
 def _references(
     recogniser: Recogniser, recipe: Recipe, store: AudioStore, train: Manifest
 ) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Clips of the training part, shortest and longest included, with PyTorch's answers (FFT route)."""
+    """Pick clips of the training part, shortest and longest included, with PyTorch's answers (by FFT)."""
     ordered = sorted(train, key=lambda utterance: utterance.duration_s)
     picks = np.unique(np.linspace(0, len(ordered) - 1, PARITY_CLIPS).astype(int))
     longest = round(recipe.window_s * recipe.sample_rate)
@@ -184,12 +232,14 @@ def _references(
 
 
 def _to_onnx(recogniser: Recogniser, recipe: Recipe) -> onnx.ModelProto:
-    example = torch.randn(2, recipe.sample_rate * 2)
+    example = torch.randn(2, round(max(EXAMPLE_S, recipe.minimum_s) * recipe.sample_rate))
     with_attention = recogniser(example).attention is not None
     names = ["probabilities", "embedding", "features", *(["attention"] if with_attention else [])]
-    dynamic = {"waveform": {0: torch.export.Dim("batch"), 1: torch.export.Dim("samples")}}
-    with warnings.catch_warnings(), torch.no_grad():
-        warnings.simplefilter("ignore")  # the exporter warns of its own internals
+    # Not Dim("batch") and Dim("samples"): with names, a second export in one process fixes the length.
+    dynamic = {"waveform": {0: torch.export.Dim.DYNAMIC, 1: torch.export.Dim.DYNAMIC}}
+    temperature = float(recogniser.temperature)
+    recogniser.temperature.fill_(PLACE_OF_TEMPERATURE)
+    with _quiet(), torch.no_grad():
         program = torch.onnx.export(
             recogniser,
             (example,),
@@ -202,7 +252,40 @@ def _to_onnx(recogniser: Recogniser, recipe: Recipe) -> onnx.ModelProto:
         )
     if program is None:
         raise ExportError("PyTorch's exporter gave no model; report the recipe and the version of torch.")
-    return program.model_proto
+    recogniser.temperature.fill_(temperature)
+    graph: onnx.ModelProto = program.model_proto
+    _name_dimensions(graph.graph)
+    _set_temperature(graph, temperature)
+    return graph
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep the exporter's warnings of its own internals, and of packages it could use, from the user."""
+    logger = logging.getLogger("torch.onnx")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)
+
+
+def _name_dimensions(graph: onnx.GraphProto) -> None:
+    """Call the dynamic dimensions of inputs and outputs what they are; the exporter numbers them."""
+    del graph.value_info[:]  # what lies between is named in the same numbers, and nobody needs it
+    names = {
+        "waveform": ("batch", "samples"),
+        "features": ("batch", "", "frames"),
+        "attention": ("batch", "steps"),
+    }
+    for tensor in (*graph.input, *graph.output):
+        dimensions = tensor.type.tensor_type.shape.dim
+        for dimension, name in zip(dimensions, names.get(tensor.name, ("batch",)), strict=False):
+            if dimension.dim_param:
+                dimension.dim_param = name
 
 
 def make_card(
@@ -247,7 +330,7 @@ def make_card(
             "folds": evidence.split.folds,
             "split_digest": evidence.split.digest,
             "seed": recipe.training.seed,
-            "epochs": len(evidence.log),
+            "epochs": evidence.epochs,
             "calibration": evidence.calibration.source,
             "command": evidence.command,
             "citations": [info.citation for info in infos],
@@ -266,5 +349,5 @@ def make_card(
 
 
 def _numbers(row: np.ndarray) -> tuple[float, ...]:
-    """Floats with the nine digits that tell every float32 apart."""
+    """Round to the nine digits that tell every float32 apart."""
     return tuple(float(f"{value:.9g}") for value in row)

@@ -16,7 +16,7 @@ Result = dict[str, Any]
 
 
 def read_answers(result: Result) -> Answers:
-    """Answers of one fold's result."""
+    """Read the answers out of one fold's result."""
     clips = result["clips"]
     emotions = tuple(result["recipe"]["emotions"])
     silent = np.zeros(len(clips["id"]), dtype=bool)
@@ -35,21 +35,26 @@ def read_answers(result: Result) -> Answers:
 
 
 def summarise(files: Sequence[Path], corpus: str | None = None) -> dict[str, Any]:
-    """Figures of one system over its folds, pooled; each fold's UAR beside them.
+    """Sum up one system over its folds, pooled; each fold's UAR stands beside.
 
     Parameters
     ----------
     files
-        Results of `benchmark.run_fold`, of one system. With several seeds the figures are those of the lowest one, and
-        ``uar_by_seed`` holds the mean and deviation over all.
+        Results of `benchmark.run_fold`, of one system. With several seeds the figures are those of the lowest
+        one, and ``uar_by_seed`` holds mean and deviation over the seeds that have the same folds.
     corpus
         Only the clips of this corpus.
+
+    Raises
+    ------
+    UsageError
+        There is no result, or a clip is tested in two of them.
     """
     results: list[Result] = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(files)]
     if not results:
         raise UsageError("there are no folds to sum up; run 'vocalics benchmark' first.")
     first = results[0]
-    seeds = sorted({result["seed"] for result in results})
+    results, seeds = _of_equal_folds(results)
     by_seed = [_figures([result for result in results if result["seed"] == seed], corpus) for seed in seeds]
     summary = {
         "recipe": first["recipe"]["name"],
@@ -75,8 +80,7 @@ def summarise(files: Sequence[Path], corpus: str | None = None) -> dict[str, Any
 
 
 def write_leaderboard(folder: Path) -> list[dict[str, Any]]:
-    """Sum up every system below a benchmark's folder; write ``leaderboard.json`` and ``leaderboard.md``
-    there.
+    """Sum up every system below a benchmark's folder, and write ``leaderboard.json`` and ``leaderboard.md``.
 
     Returns
     -------
@@ -94,38 +98,45 @@ def write_leaderboard(folder: Path) -> list[dict[str, Any]]:
 
 
 def rows_of(summary: dict[str, Any]) -> list[dict[str, Any]]:
-    """Rows of the contract: the plain model, then adapted with 1, 3, 5, 10, 20 and all other clips."""
-    names = (
-        "recipe",
-        "corpora",
-        "tested_on",
-        "protocol",
-        "gender",
-        "folds",
-        "train_accuracy",
-        "seeds",
-        "parameters",
-    )
-    shared = {name: summary[name] for name in (*names, "claim", "command")} | {
-        "emotions": len(summary["emotions"])
+    """Return the rows of one system: plain, then adapted with 1, 3, 5, 10, 20 and all other clips.
+
+    Parameters
+    ----------
+    summary
+        From `summarise`.
+
+    Returns
+    -------
+    Rows with the keys of the contract, in its order, and ``tested_on``. The calibration of adapted answers is
+    not measured: their ``ece`` is None.
+    """
+    settings = {
+        "all" if name == "all" else int(name): figures
+        for name, figures in summary.get("adapted", {}).items()
+        if name == "all" or name.isdigit()
     }
-    figures = ("uar", "accuracy", "macro_f1", "recall", "ece")
-    plain = shared | {"adapted_clips": 0} | {name: summary[name] for name in figures}
-    adapted = [
-        shared
-        | {"adapted_clips": setting if setting == "all" else int(setting)}
-        | {name: figure[name] for name in ("uar", "accuracy", "macro_f1", "recall")}
-        | {"ece": None}
-        for setting, figure in summary.get("adapted", {}).items()
-        if setting == "all" or setting.isdigit()
+    plain = {name: summary[name] for name in ("uar", "accuracy", "macro_f1", "recall", "ece")}
+    return [
+        {
+            **{name: summary[name] for name in ("recipe", "corpora", "tested_on")},
+            "emotions": len(summary["emotions"]),
+            **{name: summary[name] for name in ("protocol", "gender", "folds")},
+            "adapted_clips": clips,
+            **{name: figures[name] for name in ("uar", "accuracy", "macro_f1")},
+            "train_accuracy": summary["train_accuracy"],
+            "recall": figures["recall"],
+            "ece": figures.get("ece"),
+            **{name: summary[name] for name in ("seeds", "parameters", "claim", "command")},
+        }
+        for clips, figures in ({0: plain} | settings).items()
     ]
-    return [plain, *adapted]
 
 
 def markdown(rows: list[dict[str, Any]]) -> str:
-    """The rows as a table, rates in percent."""
+    """Write the rows as a table, rates in percent."""
     lines = [
-        "| recipe | trained on | tested on | protocol | folds | adapted clips | UAR | accuracy | macro-F1 | ECE | claim |",
+        "| recipe | trained on | tested on | protocol | folds | adapted clips "
+        "| UAR | accuracy | macro-F1 | ECE | claim |",
         "|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     for row in rows:
@@ -147,21 +158,21 @@ def markdown(rows: list[dict[str, Any]]) -> str:
 
 
 def interval_text(interval: dict[str, float | None]) -> str:
-    """A rate with its interval, in percent.
+    """Write a rate in percent with its interval, where there are speakers enough for one.
 
     Examples
     --------
     >>> interval_text({"mean": 0.6123, "low": 0.5821, "high": 0.6402})
     '61.2 [58.2, 64.0]'
     """
-    mean, low, high = (
-        None if interval[k] is None else f"{100 * float(interval[k] or 0):.1f}"
-        for k in ("mean", "low", "high")
-    )
-    return f"{mean} [{low}, {high}]" if low and high else f"{mean}"
+    mean, low, high = interval["mean"] or 0.0, interval["low"], interval["high"]
+    if low is None or high is None:
+        return f"{100 * mean:.1f}"
+    return f"{100 * mean:.1f} [{100 * low:.1f}, {100 * high:.1f}]"
 
 
 def _summaries(folder: Path) -> Iterator[dict[str, Any]]:
+    """Yield the summary of each system, and where it knows several corpora, of each of them."""
     systems = sorted({path.parent for path in folder.glob("*/*/*/fold-*.json")})
     for system in systems:
         files = sorted(system.glob("fold-*.json"))
@@ -172,14 +183,22 @@ def _summaries(folder: Path) -> Iterator[dict[str, Any]]:
                 yield summarise(files, corpus) | {"folder": system.name}
 
 
+def _of_equal_folds(results: list[Result]) -> tuple[list[Result], list[int]]:
+    """Keep the seeds that have all folds of the lowest one: a mean over unequal folds compares nothing."""
+    folds: dict[int, set[int]] = {}
+    for result in results:
+        folds.setdefault(result["seed"], set()).add(result["fold"])
+    wanted = folds[min(folds)]
+    seeds = sorted(seed for seed, own in folds.items() if own >= wanted)
+    return [result for result in results if result["seed"] in seeds and result["fold"] in wanted], seeds
+
+
 def _figures(results: list[Result], corpus: str | None) -> dict[str, Any]:
-    """Figures of one seed over its folds."""
+    """Return the figures of one seed over its folds."""
     parts = [read_answers(result) for result in results]
     if corpus:
         parts = [part.where(np.array(part.corpora) == corpus) for part in parts]
-    tested = [
-        part for part in parts if len(part.ids)
-    ]  # a corpus with fewer folds is not tested in the others
+    tested = [part for part in parts if part.ids]  # a corpus with fewer folds is missing in the others
     adapted = _pooled_adapted(results)
     if corpus:
         adapted = {
@@ -194,7 +213,7 @@ def _figures(results: list[Result], corpus: str | None) -> dict[str, Any]:
 
 
 def _pooled_adapted(results: list[Result]) -> dict[str, dict[str, np.ndarray]]:
-    """Counts by setting and speaker over the folds; under ``random`` a speaker is tested in several."""
+    """Add up counts by setting and speaker; under ``random`` a speaker is tested in several folds."""
     pooled: dict[str, dict[str, np.ndarray]] = {}
     for result in results:
         for setting, by_speaker in result["adapted"].items():

@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn import functional
 from torch.utils.data import DataLoader
 
+from vocalics.errors import TrainingError
 from vocalics.lab import metrics
 from vocalics.lab.augment import mask_features, mixup
 from vocalics.lab.dataset import AudioStore, EpochBatches, TrainingClips
@@ -17,12 +18,15 @@ from vocalics.lab.manifest import Manifest
 from vocalics.lab.recipes.schema import Recipe
 from vocalics.lab.recogniser import Recogniser
 
+#: Crops (batch, samples) and the positions of their utterances in the manifest (batch,).
 Batch = tuple[Tensor, Tensor]
 
 
 class TrainingModule(lightning.LightningModule):
-    """Trains a `Recogniser` on crops; every random draw follows from the seed, the epoch and the utterance or
-    batch.
+    """A `Recogniser` in training.
+
+    Every random draw follows from the seed, the epoch and the utterance or batch, so that a run repeats, and
+    a resumed epoch is the one that was lost.
 
     Parameters
     ----------
@@ -41,29 +45,35 @@ class TrainingModule(lightning.LightningModule):
     ) -> None:
         super().__init__()
         self.recipe = recipe
-        self.recogniser = recogniser.to(
-            memory_format=torch.channels_last
-        )  # convolutions on a CPU take half the time
+        # Convolutions on a CPU take half the time so. PyTorch's types do not know the call.
+        self.recogniser = recogniser.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._store, self._train, self._validation = store, train, validation
         index = {emotion: position for position, emotion in enumerate(recipe.emotions)}
         self._targets = torch.tensor([index[utterance.emotion] for utterance in train])
         self._validation_targets = torch.tensor([index[utterance.emotion] for utterance in validation])
         self._allowed = self._allowed_emotions(index)
         self._class_weights = self._balance(len(index)) if recipe.training.class_weights else None
-        self.averaged = copy.deepcopy(recogniser) if recipe.training.average_decay else None
+        averages = recipe.training.average_decay is not None
+        self.averaged = copy.deepcopy(recogniser).requires_grad_(False) if averages else None
+        self._losses: list[tuple[float, float]] = []
         self._validated: dict[str, float] = {}
         self._plateau: torch.optim.lr_scheduler.ReduceLROnPlateau | None = None
         self._restored_plateau: dict[str, Any] | None = None
 
     @property
     def trained(self) -> Recogniser:
-        """What validation hears and export takes: the averaged weights where the recipe averages."""
+        """What is validated and exported: the averaged weights where the recipe averages."""
         return self.averaged or self.recogniser
 
-    # ---- batches -----------------------------------------------------------------------------------------------------
+    @property
+    def validates(self) -> bool:
+        """Whether there is a validation part."""
+        return len(self._validation) > 0
 
-    def train_dataloader(self) -> DataLoader[Batch]:
-        """Batches of the current epoch; Lightning asks anew every epoch."""
+    # Batches ----------------------------------------------------------------------------------------------
+
+    def train_dataloader(self) -> DataLoader[tuple[Tensor, int]]:
+        """Return the batches of the current epoch; Lightning asks anew every epoch."""
         settings, rate = self.recipe.training, self.recipe.sample_rate
         corpora = [utterance.corpus for utterance in self._train]
         groups = [[i for i, corpus in enumerate(corpora) if corpus == name] for name in self._train.corpora]
@@ -79,9 +89,8 @@ class TrainingModule(lightning.LightningModule):
         clips = TrainingClips(self._store, self._train, self.recipe.augmentation, rate, settings.seed)
         return DataLoader(clips, batch_sampler=batches, num_workers=settings.workers)
 
-    def val_dataloader(self) -> DataLoader[Batch]:
-        """Middle crops of the validation part, for monitoring; calibration and evaluation hear whole
-        clips."""
+    def val_dataloader(self) -> DataLoader[tuple[Tensor, int]]:
+        """Return middle crops of the validation part, for monitoring alone; calibration hears whole clips."""
         settings, rate = self.recipe.training, self.recipe.sample_rate
         clips = TrainingClips(self._store, self._validation, None, rate, settings.seed)
         length = round(settings.crop_s[1] * rate)
@@ -89,14 +98,24 @@ class TrainingModule(lightning.LightningModule):
         batches = [
             positions[k : k + settings.batch_size] for k in range(0, len(positions), settings.batch_size)
         ]
-        return DataLoader(clips, batch_sampler=batches)  # type: ignore[arg-type]
+        return DataLoader(clips, batch_sampler=batches)
 
-    # ---- steps -------------------------------------------------------------------------------------------------------
+    # Steps ------------------------------------------------------------------------------------------------
 
     def on_train_epoch_start(self) -> None:
-        """Seed what PyTorch draws itself (dropout), so that a resumed epoch is the epoch that was lost."""
-        torch.manual_seed(self.recipe.training.seed * 1_000_003 + self.current_epoch)
-        self._losses: list[tuple[float, float]] = []
+        """Forget the figures of the epoch before."""
+        self._losses, self._validated = [], {}
+
+    def on_train_batch_start(self, batch: Batch, batch_index: int) -> None:
+        """Seed what PyTorch draws itself (dropout), so that a resumed epoch is the epoch that was lost.
+
+        It is done with the first batch in hand: before, Lightning makes iterators, which draw a number each,
+        and in the first epoch of a resumed run it makes other ones.
+        """
+        if batch_index == 0:
+            torch.manual_seed(self.recipe.training.seed * 1_000_003 + self.current_epoch)
+            if self.current_epoch > 0:  # the draw of the iterator that is made between epochs
+                torch.empty((), dtype=torch.int64).random_()
 
     def training_step(self, batch: Batch, batch_index: int) -> Tensor:
         """One batch: hear, change, answer, compare."""
@@ -113,8 +132,12 @@ class TrainingModule(lightning.LightningModule):
             allowed = allowed | allowed[partners]
         logits = self.recogniser.logits(mask_features(features, settings, rng))
         loss = self._loss(logits, targets, allowed)
+        if not torch.isfinite(loss):
+            raise TrainingError(
+                f"the loss is {loss.item()} in epoch {self.current_epoch}: the training has diverged. Lower "
+                "training.learning_rate, or set training.gradient_clip."
+            )
         self._losses.append((loss.item(), (logits.argmax(dim=1) == truth).float().mean().item()))
-        self.log("loss", loss, prog_bar=True)
         return loss
 
     def on_train_batch_end(self, *_: Any) -> None:
@@ -154,12 +177,12 @@ class TrainingModule(lightning.LightningModule):
             "validation_uar": metrics.uar(counts),
         }
         self._validated = values
-        self.log_dict(values, prog_bar=True)
+        self.log_dict(values)  # for early stopping
         if self._plateau is not None:
             self._plateau.step(values["validation_loss"])
 
     def epoch_figures(self) -> dict[str, float]:
-        """Loss and accuracy of the epoch on both parts, and its learning rate."""
+        """Return the epoch's loss and accuracy, its learning rate, and what was validated in it, if so."""
         loss, accuracy = np.mean(self._losses, axis=0)
         rate = self.trainer.optimizers[0].param_groups[0]["lr"]
         return {
@@ -169,10 +192,14 @@ class TrainingModule(lightning.LightningModule):
             "learning_rate": rate,
         }
 
-    # ---- optimisation ------------------------------------------------------------------------------------------------
+    # Optimisation -----------------------------------------------------------------------------------------
 
     def configure_optimizers(self) -> Any:
-        """Adam or AdamW; one cycle per batch, or halving on a plateau of the validation loss."""
+        """Return Adam or AdamW, with one cycle over all batches where the recipe says so.
+
+        The plateau of the validation loss is watched by the module itself, which steps it before the epoch's
+        checkpoint is written; Lightning would do so after it.
+        """
         settings = self.recipe.training
         optimiser_class = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[settings.optimiser]
         optimiser = optimiser_class(
@@ -195,7 +222,7 @@ class TrainingModule(lightning.LightningModule):
         return optimiser
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Keep the plateau's memory: it is stepped here, before the checkpoint, not by Lightning after it."""
+        """Keep the plateau's memory."""
         if self._plateau is not None:
             checkpoint["plateau"] = self._plateau.state_dict()
 
@@ -206,7 +233,15 @@ class TrainingModule(lightning.LightningModule):
             self._plateau.load_state_dict(self._restored_plateau)
 
     def _loss(self, logits: Tensor, targets: Tensor, allowed: Tensor) -> Tensor:
-        """Cross-entropy over the emotions that each clip's corpus can have, smoothed over those alone."""
+        """Return the cross-entropy over the emotions that each clip's corpus has, smoothed over those alone.
+
+        Parameters
+        ----------
+        logits, targets
+            (batch, n_emotions); each row of `targets` sums to one.
+        allowed
+            Which emotions count, (batch, n_emotions); the others get no gradient.
+        """
         smoothing = self.recipe.training.label_smoothing
         even = allowed.float() / allowed.sum(dim=1, keepdim=True)
         targets = (1 - smoothing) * targets + smoothing * even
@@ -219,7 +254,7 @@ class TrainingModule(lightning.LightningModule):
         return losses.sum(dim=1).mean()
 
     def _allowed_emotions(self, index: dict[str, int]) -> Tensor:
-        """(utterances, emotions): which emotions the corpus of each training utterance has at all."""
+        """Say which emotions the corpus of each training utterance has at all, (n_utterances, n_emotions)."""
         allowed = torch.ones(len(self._train), len(index), dtype=torch.bool)
         if self.recipe.training.mask_missing_emotions:
             has = {
@@ -227,12 +262,10 @@ class TrainingModule(lightning.LightningModule):
                 for corpus in self._train.corpora
             }
             for row, utterance in zip(allowed, self._train, strict=True):
-                row[
-                    [position for emotion, position in index.items() if emotion not in has[utterance.corpus]]
-                ] = False
+                row[[index[emotion] for emotion in index if emotion not in has[utterance.corpus]]] = False
         return allowed
 
     def _balance(self, n_emotions: int) -> Tensor:
-        """Weights (emotions,) in inverse proportion to the training counts, 1 on average over the clips."""
+        """Weights (n_emotions,) in inverse proportion to the training counts, 1 on average over the clips."""
         counts = torch.bincount(self._targets, minlength=n_emotions).clamp(min=1)
         return len(self._targets) / (n_emotions * counts)

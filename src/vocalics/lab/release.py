@@ -1,5 +1,7 @@
-"""From a run to a file for others: a model on all speakers gets the calibration and figures of its recipe's
-folds."""
+"""From a run to a file for others.
+
+A model that was trained on all speakers gets the calibration and the figures of its recipe's folds.
+"""
 
 import json
 from collections.abc import Sequence
@@ -12,13 +14,36 @@ from vocalics.files import write_atomically
 from vocalics.lab.calibration import Calibration
 from vocalics.lab.export import with_evaluation
 from vocalics.lab.leaderboard import summarise
+from vocalics.lab.recipes.difference import differing_settings
+from vocalics.lab.recipes.schema import parse_recipe
 from vocalics.recognition.model import Model
 
 #: Figures of a summary that go into the card.
 _FIGURES = (
-    "recipe corpora tested_on protocol gender folds folds_of_protocol seeds clips speakers uar uar_by_fold accuracy macro_f1 "
-    "recall ece ece_if_perfectly_calibrated brier nll abstention no_speech by_gender command"
-).split()
+    "recipe",
+    "corpora",
+    "tested_on",
+    "protocol",
+    "gender",
+    "folds",
+    "folds_of_protocol",
+    "seeds",
+    "clips",
+    "speakers",
+    "uar",
+    "uar_by_fold",
+    "accuracy",
+    "macro_f1",
+    "recall",
+    "ece",
+    "ece_if_perfectly_calibrated",
+    "brier",
+    "nll",
+    "abstention",
+    "no_speech",
+    "by_gender",
+    "command",
+)
 
 
 def release(run: Path, output: Path, folds: Sequence[Path], name: str | None = None) -> None:
@@ -31,18 +56,21 @@ def release(run: Path, output: Path, folds: Sequence[Path], name: str | None = N
     output
         The model file to write.
     folds
-        Folders that hold the folds of the run's recipe (``fold-*.json``); without any the file is copied as it is.
+        Folders that hold folds of the run's recipe (``fold-*.json``). The temperature is that of the first
+        one's folds. Without any folder the file keeps its own.
     name
         What the card shall call the model; by default what the run's card says.
 
     Raises
     ------
     UsageError
-        The run is not finished, or the folds are another recipe's.
+        The run is not finished, the folds are another recipe's, or `output` is no ``.onnx`` file.
     """
     path = run / "model.onnx"
     if not path.is_file():
         raise UsageError(f"{run} holds no model.onnx; finish the run with 'vocalics train' first.")
+    if output.suffix != ".onnx":
+        raise UsageError(f"'{output}' is no model file; let its name end in .onnx.")
     content = path.read_bytes()
     if folds or name:
         card = Model.load(path).card
@@ -50,35 +78,42 @@ def release(run: Path, output: Path, folds: Sequence[Path], name: str | None = N
     write_atomically(output, content)
 
 
-def _evidence(card: ModelCard, folds: Sequence[Path]) -> tuple[Calibration, dict[str, Any]]:
-    if not folds:
+def _evidence(card: ModelCard, folders: Sequence[Path]) -> tuple[Calibration, dict[str, Any]]:
+    """Return calibration and evaluation from the folds, or those that the card has."""
+    if not folders:
         source = card.training["calibration"]
         return Calibration(card.head.temperature, card.abstain_below, source), card.evaluation
     evaluation: dict[str, Any] = {
-        "note": "Figures of the recipe's folds: models trained as this one, each without the speakers it was tested on."
+        "note": "Figures of the recipe's folds: models trained as this one, each without the speakers it was "
+        "tested on."
     }
-    for folder in folds:
-        files = sorted(folder.glob("fold-*.json"))
-        if not files:
-            raise UsageError(f"{folder} holds no fold-*.json; name a folder that 'vocalics benchmark' wrote.")
-        _require_same_recipe(card, files[0])
-        whole = summarise(files)
-        for corpus in whole["corpora"]:
-            own = summarise(files, corpus) if len(whole["corpora"]) > 1 else whole
-            adapted = {k: {"uar": v["uar"]} for k, v in own["adapted"].items() if k == "all" or k.isdigit()}
-            evaluation[f"{corpus}, {own['protocol']}"] = {key: own[key] for key in _FIGURES} | {
-                "adapted": adapted
+    summaries = [_summary(card, folder) for folder in folders]
+    for files, whole in summaries:
+        several = len(whole["corpora"]) > 1
+        for own in [summarise(files, corpus) for corpus in whole["corpora"]] if several else [whole]:
+            adapted = own.get("adapted", {})
+            title = ", ".join((*own["tested_on"], own["protocol"], *filter(None, [own["gender"]])))
+            evaluation[title] = {key: own[key] for key in _FIGURES} | {
+                "adapted": {k: {"uar": v["uar"]} for k, v in adapted.items() if k == "all" or k.isdigit()}
             }
-    source = f"geometric mean of the temperatures of {whole['folds']} folds, each fitted on its validation speakers"
-    return Calibration(whole["temperature"], whole["abstain_below"], source), evaluation
+    first = summaries[0][1]
+    source = (
+        f"geometric mean of the temperatures of {first['folds']} folds, each fitted on its validation part"
+    )
+    return Calibration(first["temperature"], first["abstain_below"], source), evaluation
 
 
-def _require_same_recipe(card: ModelCard, file: Path) -> None:
-    theirs = json.loads(file.read_text(encoding="utf-8"))["recipe"]
-    ours = card.training["recipe"]
-    differing = sorted(key for key in ours if key != "trainer" and ours[key] != theirs.get(key))
-    if differing:
-        raise UsageError(
-            f"{file.parent} holds folds of another recipe (its '{differing[0]}' differs); measure this run's recipe with "
-            "'vocalics benchmark'."
-        )
+def _summary(card: ModelCard, folder: Path) -> tuple[list[Path], dict[str, Any]]:
+    """Return the files of a folder's folds and what they sum up to, when they are of the card's recipe."""
+    files = sorted(folder.glob("fold-*.json"))
+    if not files:
+        raise UsageError(f"{folder} holds no fold-*.json; name a folder that 'vocalics benchmark' wrote.")
+    ours = parse_recipe(card.training["recipe"], "the model's card")
+    for file in files:
+        theirs = parse_recipe(json.loads(file.read_text(encoding="utf-8"))["recipe"], str(file))
+        if differing := differing_settings(ours, theirs, ignore=["training.seed"]):
+            raise UsageError(
+                f"{file} is of another recipe (its {', '.join(differing)} differ); measure this run's recipe "
+                "with 'vocalics benchmark'."
+            )
+    return files, summarise(files)

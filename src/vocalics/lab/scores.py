@@ -30,8 +30,8 @@ class Scores:
     embeddings
         (n_clips, n_embedding), the mean over a clip's windows.
     no_speech
-        (n_clips,): where ``predict`` would say "no speech". The figures count the network's answer all the same,
-        and tell how many these are.
+        (n_clips,): where ``predict`` would say "no speech". The figures count the network's answer all the
+        same, and tell how many these are.
     """
 
     utterances: tuple[Utterance, ...]
@@ -47,25 +47,29 @@ class Scores:
     def truth(self) -> npt.NDArray[np.int64]:
         """Indices of the true emotions, (n_clips,)."""
         index = {emotion: position for position, emotion in enumerate(self.emotions)}
-        return np.array([index[utterance.emotion] for utterance in self.utterances])
+        return np.array([index[utterance.emotion] for utterance in self.utterances], dtype=np.int64)
 
     @property
     def predicted(self) -> npt.NDArray[np.int64]:
         """Indices of the most probable emotions, (n_clips,)."""
-        return self.probabilities.argmax(axis=1)
+        return np.asarray(self.probabilities.argmax(axis=1))
 
     @property
     def speakers(self) -> list[str]:
-        """``corpus/speaker`` of every clip; a clip whose speaker is unknown counts as a speaker of its
-        own."""
+        """``corpus/speaker`` of every clip; where the speaker is unknown, the clip counts as one."""
         return [
             f"{utterance.corpus}/{utterance.speaker}" if utterance.speaker else utterance.id
             for utterance in self.utterances
         ]
 
     def among(self, emotions: Sequence[str]) -> "Scores":
-        """Answers chosen among fewer emotions: other clips are left out, the probabilities are
-        renormalised."""
+        """Choose the answers among fewer emotions; clips of others are left out.
+
+        Parameters
+        ----------
+        emotions
+            Some of the model's own; the probabilities are renormalised over them.
+        """
         unknown = [emotion for emotion in emotions if emotion not in self.emotions]
         if unknown:
             raise UsageError(f"the model does not know '{unknown[0]}'; it knows {', '.join(self.emotions)}.")
@@ -101,7 +105,16 @@ def score(
         Also ask whether ``predict`` would hear speech at all, which takes longer than the answer itself.
     progress
         Hears (done, total).
+
+    Raises
+    ------
+    UsageError
+        The manifest is empty.
+    AudioError
+        A recording cannot be used.
     """
+    if not len(manifest):
+        raise UsageError("there is no recording to measure the model on; name others.")
     probabilities, embeddings, silent = [], [], []
     for done, utterance in enumerate(manifest, start=1):
         waveform = audio.read(manifest.audio_path(utterance))

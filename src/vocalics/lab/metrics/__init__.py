@@ -5,13 +5,31 @@ A figure that cannot be computed is an error (`UsageError`), never a stand-in nu
 
 ::
 
-    answers.py        confusion matrix; UAR, accuracy, macro-F1, recall of each emotion
+    answers.py        confusion matrix; UAR, accuracy, macro-F1; recall, precision and F1 of each emotion
     speakers.py       intervals by bootstrap over speakers, paired differences, figures by group
-    probabilities.py  ECE, and what a perfectly calibrated model reads; Brier score, NLL; risk and coverage
+    probabilities.py  ECE, its bins, what a perfectly calibrated model reads; Brier, NLL; risk and coverage
 """
 
-from vocalics.lab.metrics.answers import Statistic, accuracy, confusion, macro_f1, recall, uar
-from vocalics.lab.metrics.probabilities import RiskCoverage, brier, ece, expected_ece, nll, risk_coverage
+from vocalics.lab.metrics.answers import (
+    PerClass,
+    Statistic,
+    accuracy,
+    confusion,
+    macro_f1,
+    per_class,
+    recall,
+    uar,
+)
+from vocalics.lab.metrics.probabilities import (
+    ReliabilityBin,
+    RiskCoverage,
+    brier,
+    ece,
+    expected_ece,
+    nll,
+    reliability,
+    risk_coverage,
+)
 from vocalics.lab.metrics.speakers import (
     MINIMUM_SPEAKERS,
     GroupFigures,
@@ -27,6 +45,8 @@ __all__ = [
     "GroupFigures",
     "Groups",
     "Interval",
+    "PerClass",
+    "ReliabilityBin",
     "RiskCoverage",
     "Statistic",
     "accuracy",
@@ -39,7 +59,9 @@ __all__ = [
     "macro_f1",
     "nll",
     "paired_difference",
+    "per_class",
     "recall",
+    "reliability",
     "risk_coverage",
     "uar",
 ]

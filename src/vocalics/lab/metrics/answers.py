@@ -1,6 +1,7 @@
 """Figures that the answers alone determine: all of them functions of the confusion matrix."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
@@ -78,6 +79,43 @@ def recall(confusion: npt.ArrayLike, emotions: Sequence[str]) -> dict[str, float
         )
     rows = zip(emotions, counts, np.diagonal(counts), strict=True)
     return {emotion: float(hits / row.sum()) for emotion, row, hits in rows if row.any()}
+
+
+@dataclass(frozen=True, eq=False)
+class PerClass:
+    """Figures of each emotion, each (n_emotions,); NaN where there is nothing to count.
+
+    Attributes
+    ----------
+    support
+        Clips of the emotion.
+    recall
+        Share of them that was answered so.
+    precision
+        Share of the answers of this emotion that was right.
+    f1
+        Harmonic mean of the two.
+    """
+
+    support: IntArray
+    recall: FloatArray
+    precision: FloatArray
+    f1: FloatArray
+
+
+def per_class(confusion: npt.ArrayLike) -> PerClass:
+    """Recall, precision and F1 of each emotion.
+
+    Examples
+    --------
+    >>> figures = per_class([[3, 1], [0, 2]])
+    >>> figures.recall.tolist(), figures.precision.round(2).tolist()
+    ([0.75, 1.0], [1.0, 0.67])
+    """
+    counts = _one_matrix(confusion)
+    hits, support, answered = np.diagonal(counts), counts.sum(axis=1), counts.sum(axis=0)
+    with np.errstate(invalid="ignore"):  # 0 / 0 is NaN: nothing was counted
+        return PerClass(support, hits / support, hits / answered, 2 * hits / (support + answered))
 
 
 def statistic_over_stack(statistic: Statistic, stack: IntArray) -> FloatArray:

@@ -1,6 +1,7 @@
 """Figures of the probabilities: how far they can be believed, and what abstaining buys."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -44,6 +45,48 @@ def ece(probabilities: npt.ArrayLike, truth: npt.ArrayLike, bins: int = 10) -> f
     confidence = checked.max(axis=1)
     right = (checked.argmax(axis=1) == labels).astype(np.float64)
     return _Binning(confidence, bins).gap(right)
+
+
+@dataclass(frozen=True)
+class ReliabilityBin:
+    """What a run of clips of like confidence says of itself, and how far it is right.
+
+    Attributes
+    ----------
+    clips
+        How many.
+    confidence, accuracy
+        Their mean confidence and the share of right answers, in [0, 1].
+    """
+
+    clips: int
+    confidence: float
+    accuracy: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain numbers for JSON."""
+        return asdict(self)
+
+
+def reliability(
+    probabilities: npt.ArrayLike, truth: npt.ArrayLike, bins: int = 10
+) -> tuple[ReliabilityBin, ...]:
+    """Confidence against accuracy in the bins of `ece`, by rising confidence.
+
+    Parameters
+    ----------
+    probabilities, truth, bins
+        As of `ece`, which is the mean distance between the two, weighted by clips.
+
+    Examples
+    --------
+    >>> reliability([[0.8, 0.2], [0.4, 0.6]], [0, 0], bins=2)[0]
+    ReliabilityBin(clips=1, confidence=0.6, accuracy=0.0)
+    """
+    checked, labels = _scored(probabilities, truth)
+    confidence = checked.max(axis=1)
+    right = (checked.argmax(axis=1) == labels).astype(np.float64)
+    return _Binning(confidence, bins).told(right)
 
 
 def expected_ece(
@@ -136,6 +179,16 @@ class RiskCoverage:
     risk: FloatArray
     area: float
 
+    def to_dict(self, points: int = 100) -> dict[str, Any]:
+        """Return plain numbers for JSON: the curve at so many coverages, evenly spread up to 1."""
+        n = len(self.coverage)
+        kept = np.unique(np.ceil(np.arange(1, points + 1) / points * n).astype(int) - 1)
+        return {
+            "coverage": self.coverage[kept].tolist(),
+            "risk": self.risk[kept].tolist(),
+            "area": self.area,
+        }
+
 
 def risk_coverage(probabilities: npt.ArrayLike, truth: npt.ArrayLike) -> RiskCoverage:
     """Risk at every coverage, when the least confident answers are withheld first.
@@ -192,6 +245,14 @@ class _Binning:
         """Mean distance between confidence and share of right answers, weighted by clips."""
         excess = self._ties.sorted_means(right) - self._confidence
         return float(np.abs(np.add.reduceat(excess, self._starts)).sum() / len(excess))
+
+    def told(self, right: FloatArray) -> tuple[ReliabilityBin, ...]:
+        """Clips, confidence and accuracy of every bin."""
+        sizes = np.diff(self._starts, append=len(self._confidence))
+        confidence = np.add.reduceat(self._confidence, self._starts) / sizes
+        accuracy = np.add.reduceat(self._ties.sorted_means(right), self._starts) / sizes
+        rows = zip(sizes.tolist(), confidence.tolist(), accuracy.tolist(), strict=True)
+        return tuple(ReliabilityBin(*row) for row in rows)
 
 
 def _scored(probabilities: npt.ArrayLike, truth: npt.ArrayLike) -> tuple[FloatArray, IntArray]:

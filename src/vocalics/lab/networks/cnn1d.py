@@ -42,7 +42,9 @@ class Cnn1d(nn.Module):
         inputs, length = 1, n_features
         for outputs in channels:
             blocks += [
-                nn.ConstantPad1d(((kernel_size - 1) // 2, kernel_size // 2), 0.0),  # an even kernel looks ahead
+                nn.ConstantPad1d(
+                    ((kernel_size - 1) // 2, kernel_size // 2), 0.0
+                ),  # an even kernel looks ahead
                 nn.Conv1d(inputs, outputs, kernel_size),
                 nn.ReLU(),
                 nn.AvgPool1d(pool_size, pool_stride),

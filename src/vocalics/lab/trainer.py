@@ -1,0 +1,232 @@
+"""Lightning's trainer as trainings here use it: quiet, one row an epoch in a log, resumable after any end."""
+
+import logging
+import signal
+import time
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import lightning
+import torch
+from lightning.pytorch.callbacks import Callback, EarlyStopping
+from lightning.pytorch.trainer.states import TrainerStatus
+
+from vocalics.lab.log import log_epoch
+from vocalics.lab.module import TrainingModule
+from vocalics.lab.progress import Bar, Progress, Tell
+
+#: Lines told over a whole training, about.
+LINES = 10
+
+
+def run_epochs(module: TrainingModule, run: Path, progress: Progress, tell: Tell) -> None:
+    """Train a module to its recipe's last epoch, from the run's last whole epoch on where there is one.
+
+    Afterwards the module holds the weights that the recipe selects.
+
+    Parameters
+    ----------
+    module
+        What to train; an empty validation part is not asked for.
+    run
+        Folder of ``log.csv``, ``last.ckpt`` and ``best.ckpt``.
+    progress, tell
+        A bar that counts batches, and a line every few epochs.
+
+    Raises
+    ------
+    KeyboardInterrupt
+        Somebody pressed Ctrl-C; the epochs that were whole are kept.
+    """
+    with _quiet(), progress("training") as bar:
+        trainer = _trainer(module, run, bar, tell)
+        before = signal.getsignal(signal.SIGINT)
+        last = run / "last.ckpt"
+        try:
+            # What is loaded was written here, and holds nothing but numbers: no pickle is executed.
+            trainer.fit(module, ckpt_path=last if last.is_file() else None, weights_only=True)
+        except SystemExit:  # Lightning's answer to Ctrl-C, after which it is deaf to the next
+            if trainer.state.status is not TrainerStatus.INTERRUPTED:
+                raise
+            signal.signal(signal.SIGINT, before)
+            raise KeyboardInterrupt from None
+    if module.recipe.training.select == "best":
+        module.load_state_dict(torch.load(run / "best.ckpt", weights_only=True)["state_dict"])
+
+
+def _trainer(module: TrainingModule, run: Path, bar: Bar | None, tell: Tell) -> lightning.Trainer:
+    settings, devices = module.recipe.training, module.recipe.trainer
+    callbacks: list[Callback] = [_Log(module, run), _Told(module, bar, tell)]
+    if settings.early_stopping_patience:
+        # At the end of the validation, not of the epoch: there Lightning would ask it after the checkpoints,
+        # which would then hold its memory of the epoch before.
+        patience = settings.early_stopping_patience
+        callbacks.append(EarlyStopping("validation_loss", patience=patience, check_on_train_epoch_end=False))
+    if settings.select == "best":
+        callbacks.append(_BestCheckpoint(module, run / "best.ckpt"))
+    callbacks.append(_LastCheckpoint(run / "last.ckpt"))  # after the others: it keeps their states
+    return lightning.Trainer(
+        max_epochs=settings.epochs,
+        accelerator=devices.accelerator if torch.cuda.is_available() else "cpu",
+        devices=devices.devices,
+        strategy=devices.strategy,
+        num_nodes=devices.num_nodes,
+        precision=best_precision(settings.precision),
+        gradient_clip_val=settings.gradient_clip,
+        reload_dataloaders_every_n_epochs=1,
+        num_sanity_val_steps=0,
+        limit_val_batches=None if module.validates else 0,
+        check_val_every_n_epoch=settings.check_every,
+        use_distributed_sampler=False,
+        logger=False,
+        enable_checkpointing=False,
+        enable_model_summary=False,
+        enable_progress_bar=False,
+        default_root_dir=run,
+        callbacks=callbacks,
+    )
+
+
+def best_precision(wanted: str) -> Any:
+    """Return Lightning's name of the precision: bfloat16 where the processor computes in it, else float32."""
+    supported = torch.cuda.is_available() or bool(
+        getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)()
+    )
+    if wanted == "bfloat16" or (wanted == "auto" and supported):
+        return "bf16-mixed"
+    return "32-true"
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep Lightning's banners, tips and advice from people who asked for a model.
+
+    Its notes (devices found, checkpoints read) go to loggers at level INFO. Its warnings are about choices
+    made here on purpose (few workers, for clips that lie decoded in memory; a front end that is not trained)
+    or about its own use of PyTorch.
+    """
+    loggers = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", module=r"lightning\.")
+            yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
+
+
+class _Log(Callback):
+    """One row an epoch in ``log.csv``."""
+
+    def __init__(self, module: TrainingModule, run: Path) -> None:
+        self._module, self._run = module, run
+
+    def on_train_epoch_end(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
+        log_epoch(self._run, trainer.current_epoch, self._module.epoch_figures())
+
+
+class _Told(Callback):
+    """The bar, and a line after the first, the last and every few epochs."""
+
+    def __init__(self, module: TrainingModule, bar: Bar | None, tell: Tell) -> None:
+        self._module, self._bar, self._tell = module, bar, tell
+
+    def on_train_start(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
+        self._first, self._started_s = trainer.current_epoch, time.monotonic()
+
+    def on_train_batch_end(self, trainer: lightning.Trainer, *_: Any) -> None:
+        if self._bar:
+            self._bar(trainer.global_step, int(trainer.estimated_stepping_batches))
+
+    def on_train_epoch_end(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
+        settings, done = self._module.recipe.training, trainer.current_epoch + 1
+        checks = max(1, round(settings.epochs / (LINES * settings.check_every)))
+        if done % (checks * settings.check_every) == 0 or done in (self._first + 1, settings.epochs):
+            spent_s = time.monotonic() - self._started_s
+            left_s = spent_s / (done - self._first) * (settings.epochs - done)
+            self._tell(epoch_line(done, settings.epochs, self._module.epoch_figures(), left_s))
+
+
+def epoch_line(done: int, epochs: int, figures: dict[str, float], left_s: float) -> str:
+    """Say in a line how a training goes.
+
+    Parameters
+    ----------
+    done, epochs
+        Epochs, done and in all.
+    figures
+        Of the last one, as a row of ``log.csv``.
+    left_s
+        Time until the last epoch, seconds.
+
+    Examples
+    --------
+    >>> epoch_line(7, 70, {"train_loss": 1.5, "validation_loss": 1.625, "validation_uar": 0.5}, 3900)
+    'epoch 7 of 70: loss 1.500 in training, 1.625 in validation, UAR 50.0 %; 65 min left'
+    """
+    measured = f"epoch {done} of {epochs}: loss {figures['train_loss']:.3f} in training"
+    if "validation_uar" in figures:
+        uar = 100 * figures["validation_uar"]
+        measured += f", {figures['validation_loss']:.3f} in validation, UAR {uar:.1f} %"
+    if done == epochs:
+        return measured
+    return f"{measured}; {round(left_s / 60)} min left" if left_s > 90 else f"{measured}; {left_s:.0f} s left"
+
+
+class _LastCheckpoint(Callback):
+    """``last.ckpt`` after every epoch, renamed into place, so that a killed run finds a whole one.
+
+    Whether early stopping has ended the training is part of it: a run that is killed before its export must
+    not go on when it is resumed.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._stopped = False
+
+    def on_train_epoch_end(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
+        self._stopped = trainer.should_stop
+        _save(trainer, self._path)
+
+    def on_train_start(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
+        trainer.should_stop = self._stopped
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"stopped": self._stopped}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self._stopped = state_dict["stopped"]
+
+
+class _BestCheckpoint(Callback):
+    """``best.ckpt``: the epoch with the lowest validation loss so far, of those that check it."""
+
+    def __init__(self, module: TrainingModule, path: Path) -> None:
+        self._module, self._path = module, path
+        self._lowest = float("inf")
+
+    def on_train_epoch_end(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
+        loss = self._module.epoch_figures().get("validation_loss", float("inf"))
+        if loss < self._lowest:
+            self._lowest = loss
+            _save(trainer, self._path)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"lowest": self._lowest}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self._lowest = state_dict["lowest"]
+
+
+def _save(trainer: lightning.Trainer, path: Path) -> None:
+    """Write a checkpoint beside its place, then rename it."""
+    partial = path.with_suffix(".part")
+    trainer.save_checkpoint(partial, weights_only=False)
+    if trainer.is_global_zero:
+        partial.replace(path)
