@@ -167,8 +167,8 @@ def test_a_dirichlet_set_is_one_sided_more_often_than_not():
         for choices in drawn(scores, [setting]).values()
         for chosen in choices
     ]
-    # XXX
-    # (both by simulation); drawing without replacement takes a little off.
+    # By simulation the most frequent of four emotions has 6.5 of ten clips drawn with shares from
+    # Dirichlet(0.5), and 4.0 of ten drawn evenly; that no clip is drawn twice takes a little off.
     assert 5.5 <= np.mean(largest) <= 7.0
 
 

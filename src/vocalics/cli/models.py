@@ -98,10 +98,14 @@ def _form(format: Format | None) -> Format:
     return format or (Format.table if sys.stdout.isatty() else Format.json)
 
 
+#: What an entry of a card's evaluation has when `vocalics export --evaluation` put it there.
+_MEASURED = {"uar", "accuracy", "ece", "folds", "speakers", "clips"}
+
+
 def _figures(evaluation: dict[str, Any]) -> dict[str, Any]:
     """Sum up what a card tells of each measurement in one line; JSON has all of it."""
     return {
-        name: _figure(entry) if isinstance(entry, dict) and "uar" in entry else entry
+        name: _figure(entry) if isinstance(entry, dict) and entry.keys() >= _MEASURED else entry
         for name, entry in evaluation.items()
     }
 

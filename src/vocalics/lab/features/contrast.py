@@ -52,7 +52,7 @@ class SpectralContrast(nn.Module):
     Raises
     ------
     RecipeError
-        An octave starts above half the sample rate, or a band has no bin of its own.
+        An octave starts above half the sample rate, or the lowest band holds no bin.
 
     References
     ----------
@@ -123,18 +123,20 @@ def octave_bands(
             f"{n_bands} octaves from {fmin:g} Hz reach beyond half the sample rate, {sample_rate / 2:g} Hz; "
             "give fewer n_bands or a lower fmin."
         )
-    frequencies = np.arange(n_fft // 2 + 1) * (sample_rate / n_fft)
+    bin_hz = sample_rate / n_fft
+    if fmin < bin_hz:
+        raise RecipeError(
+            f"fmin is {fmin:g} Hz, but the bins of the spectrum are {bin_hz:g} Hz apart; "
+            "give at least as much, or a larger n_fft."
+        )
+    frequencies = np.arange(n_fft // 2 + 1) * bin_hz
     bands = []
     for position, (low, high) in enumerate(itertools.pairwise(edges)):
         inside = np.flatnonzero((frequencies >= low) & (frequencies <= high))
         top = position == n_bands
-        if len(inside) < 1 + (position == 0):
-            raise RecipeError(
-                f"the band from {low:g} to {high:g} Hz has no bin of its own, {sample_rate / n_fft:g} Hz apart; "
-                "give a higher fmin or a larger n_fft."
-            )
         start = int(inside[0]) - (position > 0)
         stop = len(frequencies) if top else int(inside[-1])
         n_counted = stop - start + (not top)  # librosa counts the bin that it leaves out
-        bands.append(Band(start, stop, min(stop - start, max(1, int(np.rint(quantile * n_counted))))))
+        n_extreme = max(1, int(np.rint(quantile * n_counted)))
+        bands.append(Band(start, stop, min(n_extreme, stop - start)))
     return tuple(bands)
