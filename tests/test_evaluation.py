@@ -1,4 +1,4 @@
-"""Figures of a model: by hand on small cases, over folds as over their union, and on whom they may be made."""
+"""Figures of a model: by hand on small cases, over folds as over their union, and whom they may be made on."""
 
 import json
 import shutil
@@ -11,6 +11,7 @@ import made_manifests
 import tiny_corpus
 from vocalics import audio
 from vocalics.errors import CorpusError, SplitError, UsageError
+from vocalics.lab import scores
 from vocalics.lab.evaluate_file import evaluate_file
 from vocalics.lab.evaluation import FLOOR, Answers, evaluate, seen_speakers
 from vocalics.lab.scores import Scores, score
@@ -193,7 +194,8 @@ def test_nothing_to_score_is_refused(tiny):
 
 @pytest.fixture
 def measure(tiny, tmp_path, monkeypatch):
-    """`evaluate_file` on the data of the tiny training."""
+    """`evaluate_file` on the data of the tiny training; whether tones are speech is not asked."""
+    monkeypatch.setattr(scores.speech, "has_speech", lambda _: False)
     monkeypatch.setenv("VOCALICS_CACHE", str(tmp_path / "cache"))
     monkeypatch.delenv("VOCALICS_DATA", raising=False)
 
@@ -233,12 +235,12 @@ def test_on_strangers_a_model_is_measured_without_more_ado(tiny, measure, tmp_pa
 
 
 def test_folders_named_by_emotion_are_data_too(tiny, measure, tmp_path):
-    for utterance in tiny.tested:
+    for number, utterance in enumerate(tiny.tested):
         folder = (
             tmp_path / "mine" / {"sad": "Sadness", "happy": "joy"}.get(utterance.emotion, utterance.emotion)
         )
         folder.mkdir(parents=True, exist_ok=True)
-        shutil.copy(tiny.tested.audio_path(utterance), folder)
+        shutil.copy(tiny.tested.audio_path(utterance), folder / f"{number}.wav")
     figures = measure(tiny.model, tmp_path / "mine")
     assert (figures["corpora"], figures["clips"]) == (["folder"], len(tiny.tested))
     assert figures["accuracy"]["mean"] == measure(tiny.run)["accuracy"]["mean"]
@@ -249,11 +251,11 @@ def test_emotions_can_be_chosen_and_the_others_are_told(tiny, measure):
     figures = measure(tiny.run, emotions=["sad", "angry"], tell=told.append)
     assert figures["among_emotions"] == ["sad", "angry"]
     assert figures["clips"] == len(tiny.split.test) / 2
-    assert told == ["left out: 8 recordings of 'happy'", "left out: 8 recordings of 'neutral'"]
+    assert set(told) == {"left out: 8 recordings of 'happy'", "left out: 8 recordings of 'neutral'"}
 
 
 def test_a_split_says_what_is_tested(tiny, measure, tmp_path):
-    half = replace(tiny.split, test=tiny.split.test[: tiny_corpus.UTTERANCES])  # the first of two speakers
+    half = replace(tiny.split, test=tuple(name for name in tiny.split.test if name.endswith("-01")))
     half.save(tmp_path / "split.json")
     figures = measure(tiny.model, split=tmp_path / "split.json")
     assert (figures["clips"], figures["speakers"]) == (tiny_corpus.UTTERANCES, 1)
@@ -297,7 +299,7 @@ def test_a_run_that_keeps_nothing_to_test_says_so(tiny, measure, tmp_path):
 def test_recordings_without_a_shared_emotion_are_refused(tiny, measure, tmp_path):
     folder = tmp_path / "mine" / "disgust"
     folder.mkdir(parents=True)
-    shutil.copy(tiny.manifest.audio_path(tiny.manifest.utterances[0]), folder)
+    shutil.copy(tiny.manifest.audio_path(tiny.manifest.utterances[0]), folder / "mine.wav")
     with pytest.raises(UsageError, match=r"at least two are needed. They are labelled disgust\."):
         measure(tiny.model, tmp_path / "mine")
 

@@ -1,4 +1,4 @@
-"""Every feature equals librosa's, alone or in a batch, in PyTorch or in ONNX, and its gradient is the slope."""
+"""Every feature equals librosa's, alone or in a batch, in PyTorch and in ONNX; its gradient is the slope."""
 
 import importlib.util
 import sys
