@@ -6,7 +6,9 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent
 ONLY_THE_CORE = find_spec("torch") is None
-OF_THE_LAB = re.compile(r"^\s*(from|import) (vocalics\.lab|torch|pandas|sklearn|librosa|matplotlib|pyarrow|yaml)\b", re.MULTILINE)
+OF_THE_LAB = re.compile(
+    r"^\s*(from|import) (vocalics\.lab|torch|pandas|sklearn|librosa|matplotlib|pyarrow|yaml)\b", re.MULTILINE
+)
 
 
 def pytest_report_header() -> str | None:

@@ -1,4 +1,4 @@
-"""Figures of a model: by hand on small cases, over folds as over their union, and whom they may be made on."""
+"""Figures of a model: by hand on small cases, over folds as over their union; whom they may be made on."""
 
 import json
 import shutil
@@ -11,7 +11,6 @@ import made_manifests
 import tiny_corpus
 from vocalics import audio
 from vocalics.errors import CorpusError, SplitError, UsageError
-from vocalics.lab import scores
 from vocalics.lab.evaluate_file import evaluate_file
 from vocalics.lab.evaluation import FLOOR, Answers, evaluate, seen_speakers
 from vocalics.lab.scores import Scores, score
@@ -195,7 +194,7 @@ def test_nothing_to_score_is_refused(tiny):
 @pytest.fixture
 def measure(tiny, tmp_path, monkeypatch):
     """`evaluate_file` on the data of the tiny training; whether tones are speech is not asked."""
-    monkeypatch.setattr(scores.speech, "has_speech", lambda _: False)
+    monkeypatch.setattr("vocalics.recognition.speech.has_speech", lambda _: False)
     monkeypatch.setenv("VOCALICS_CACHE", str(tmp_path / "cache"))
     monkeypatch.delenv("VOCALICS_DATA", raising=False)
 

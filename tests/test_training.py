@@ -40,10 +40,8 @@ WITH_MEMORY = {
 @pytest.fixture(autouse=True)
 def _one_thread_and_the_cache_of_tiny(tiny, monkeypatch):
     monkeypatch.setenv("VOCALICS_CACHE", str(tiny.cache))
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+    with tiny_corpus.one_thread():
+        yield
 
 
 @pytest.fixture

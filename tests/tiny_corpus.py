@@ -5,6 +5,8 @@ pitches by a few percent, a take brings its own noise, so no two recordings are 
 one of sorrow have both their pitches: nobody can tell them apart, so no calibrated model is sure of them.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -147,6 +149,19 @@ class Tiny:
         return self.manifest.select(self.split.test)
 
 
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Let PyTorch compute with one thread: with another number it adds up in another order."""
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
 def train(folder: Path) -> Tiny:
     """Write corpus and recipe into an empty folder, and train the recipe on them."""
     import pytest
@@ -156,7 +171,7 @@ def train(folder: Path) -> Tiny:
     from vocalics.lab.splits import make_splits
     from vocalics.lab.training import fit
 
-    with pytest.MonkeyPatch.context() as patch:
+    with pytest.MonkeyPatch.context() as patch, one_thread():
         patch.setenv("VOCALICS_CACHE", str(folder / "cache"))
         data = write_corpus(folder / "data")
         recipe_file = write_recipe(folder / "tiny.yaml")

@@ -66,7 +66,7 @@ def evaluate_file(
         The model was trained on these speakers, shares fewer than two emotions with the recordings, or is of
         a run that is not finished.
     """
-    clip_counts = _clip_counts(adapt) if adapt else ()
+    clip_counts = () if adapt is None else _clip_counts(adapt)
     run = Path(model) if Path(model).is_dir() else None
     opened = Model.load(_model_of(run) if run else model)
     test_part = _test_part(run, split, measures_elsewhere=corpora is not None)

@@ -134,6 +134,10 @@ def _answers(figures: Mapping[str, Any]) -> Section:
         Picture("confusion", plots.confusion_matrix(counts, emotions), "Confusion matrix"),
         Picture("per-class", plots.per_class_bars(counts, emotions), "Recall, precision and F1 by emotion"),
         Table(["emotion", "clips", "recall", "precision", "F1"], rows),
+        Table(
+            ["clips, answered as", *emotions],
+            [[e, *map(int, row)] for e, row in zip(emotions, counts, strict=True)],
+        ),
     ]
     seen = figures.get("seen_speakers")
     if seen:

@@ -9,7 +9,11 @@ from typing import Any
 from torch import nn
 
 from vocalics.errors import RecipeError
+from vocalics.lab.networks.cnn1d import Cnn1d
+from vocalics.lab.networks.cnn2d import Cnn2d
 from vocalics.lab.networks.cnn_bilstm_attention import CnnBilstmAttention
+from vocalics.lab.networks.cnn_lstm import CnnLstm
+from vocalics.lab.networks.lstm import Lstm
 from vocalics.lab.networks.output import NetworkOutput
 
 __all__ = ["NETWORKS", "NetworkInfo", "NetworkOutput", "build_network"]
@@ -46,6 +50,25 @@ NETWORKS: dict[str, NetworkInfo] = {
             CnnBilstmAttention,
             minimum_frames=8,
             description="2-D convolutions, bidirectional LSTM, attentive statistics pooling",
+        ),
+        NetworkInfo(
+            "cnn_lstm",
+            CnnLstm,
+            minimum_frames=4,
+            description="1-D convolutions over time with the features as channels, LSTM",
+        ),
+        NetworkInfo("lstm", Lstm, minimum_frames=1, description="LSTM layers over the frames, dense layers"),
+        NetworkInfo(
+            "cnn1d",
+            Cnn1d,
+            minimum_frames=1,
+            description="1-D convolutions along the coefficients of the features' mean over time",
+        ),
+        NetworkInfo(
+            "cnn2d",
+            Cnn2d,
+            minimum_frames=8,
+            description="three blocks of 3x3 convolutions, global average pooling, dense layers",
         ),
     )
 }
