@@ -44,11 +44,12 @@ clips:
 bench:
     for script in benchmarks/*.py; do python "$script"; done
 
-# The bundled model, from RAVDESS and nEMO under VOCALICS_DATA
+# The bundled model and its figures, from RAVDESS and nEMO under VOCALICS_DATA: hours
 model:
-    vocalics benchmark vocalics -o runs/vocalics-folds
-    vocalics train vocalics --protocol all -o runs/vocalics
-    vocalics export runs/vocalics --evaluation runs/vocalics-folds -o src/vocalics/models/vocalics.onnx
+    vocalics benchmark vocalics --protocol speaker -o docs/results
+    vocalics train vocalics --protocol all -o runs/bundled
+    vocalics export runs/bundled --evaluation docs/results/vocalics/ravdess+nemo/speaker -o src/vocalics/models/vocalics.onnx
+    python docs/make_figures.py
 
 # What must be green before a change lands
 ci:

@@ -45,8 +45,8 @@ def test_train_prints_the_model_on_stdout_and_how_it_goes_on_stderr(tiny, comman
         "vocalics: tiny: 32 utterances train, 32 validate, 32 are kept for 'vocalics evaluate r'"
     )
     assert [line.partition(": loss")[0] for line in told[1:]] == [
-        "vocalics: epoch 1 of 2",
-        "vocalics: epoch 2 of 2",
+        "vocalics: epoch 1/2",
+        "vocalics: epoch 2/2",
     ]
 
 
@@ -81,7 +81,7 @@ def test_ctrl_c_answers_130_and_says_how_to_go_on(tiny, command, tmp_path, monke
 
     resumed = command(*call)
     assert (resumed.code, resumed.out) == (0, "r/model.onnx\n")
-    assert "epoch 1 of 3" not in resumed.err
+    assert "epoch 1/3" not in resumed.err
     assert (tmp_path / "r/model.onnx").read_text() == "32 utterances, 3 epochs"
 
 

@@ -97,7 +97,7 @@ def test_a_training_tells_how_it_goes_and_nothing_else_is_printed(
     told = []
     recipe = load_recipe(tiny.recipe_file, ["training.epochs=2"])
     training.fit(recipe, tiny.manifest, tiny.split, tmp_path / "run", tell=told.append)
-    assert [line.split(":")[0] for line in told] == ["epoch 1 of 2", "epoch 2 of 2"]
+    assert [line.split(":")[0] for line in told] == ["epoch 1/2", "epoch 2/2"]
     assert capfd.readouterr() == ("", "")  # no banners of Lightning's
 
 
@@ -163,7 +163,7 @@ def test_a_killed_training_goes_on_to_the_same_model_when_the_command_is_given_a
     # Lightning, PyTorch and its exporter say nothing; the first epoch of this call is the fourth.
     lines = resumed.stderr.splitlines()
     assert all(line.startswith("vocalics: ") for line in lines)
-    assert lines[1].startswith("vocalics: epoch 4 of 12: loss ")
+    assert lines[1].startswith("vocalics: epoch 4/12: loss ")
     assert [row["epoch"] for row in read_log(run)] == list(range(tiny.recipe.training.epochs))
 
     never_killed, killed = (

@@ -139,10 +139,11 @@ class _Told(Callback):
 
     def on_train_start(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
         self._first, self._started_s = trainer.current_epoch, time.monotonic()
+        self._batches = int(trainer.estimated_stepping_batches)
 
     def on_train_batch_end(self, trainer: lightning.Trainer, *_: Any) -> None:
         if self._bar:
-            self._bar(trainer.global_step, int(trainer.estimated_stepping_batches))
+            self._bar(trainer.global_step, self._batches)
 
     def on_train_epoch_end(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
         settings, done = self._module.recipe.training, trainer.current_epoch + 1
@@ -168,12 +169,12 @@ def epoch_line(done: int, epochs: int, figures: dict[str, float], left_s: float)
     Examples
     --------
     >>> epoch_line(7, 70, {"train_loss": 1.5, "validation_loss": 1.625, "validation_uar": 0.5}, 3900)
-    'epoch 7 of 70: loss 1.500 in training, 1.625 in validation, UAR 50.0 %; 65 min left'
+    'epoch 7/70: loss 1.500, validation 1.625, UAR 50.0 %; 65 min left'
     """
-    measured = f"epoch {done} of {epochs}: loss {figures['train_loss']:.3f} in training"
+    measured = f"epoch {done}/{epochs}: loss {figures['train_loss']:.3f}"
     if "validation_uar" in figures:
         uar = 100 * figures["validation_uar"]
-        measured += f", {figures['validation_loss']:.3f} in validation, UAR {uar:.1f} %"
+        measured += f", validation {figures['validation_loss']:.3f}, UAR {uar:.1f} %"
     if done == epochs:
         return measured
     return f"{measured}; {round(left_s / 60)} min left" if left_s > 90 else f"{measured}; {left_s:.0f} s left"
