@@ -4,6 +4,8 @@ import librosa
 import torch
 from torch import Tensor, nn
 
+from vocalics.lab.features.filter_bank import FilterBank
+
 
 class MelSpectrogram(nn.Module):
     """Mel power spectrogram, equal to ``librosa.feature.melspectrogram``.
@@ -26,18 +28,16 @@ class MelSpectrogram(nn.Module):
     .. [1] Slaney: Auditory toolbox. Technical report 1998-010, Interval Research, 1998.
     """
 
-    filters: Tensor
-
     def __init__(
         self, sample_rate: int, n_fft: int, n_mels: int = 128, fmin: float = 0.0, fmax: float | None = None
     ) -> None:
         super().__init__()
         filters = librosa.filters.mel(sr=sample_rate, n_fft=n_fft, n_mels=n_mels, fmin=fmin, fmax=fmax)
-        self.register_buffer("filters", torch.from_numpy(filters), persistent=False)
+        self.filters = FilterBank(torch.from_numpy(filters))
 
     def forward(self, power: Tensor) -> Tensor:
         """Return (batch, n_mels, frames) of a power spectrogram (batch, n_fft // 2 + 1, frames)."""
-        return self.filters @ power
+        return self.filters(power)  # type: ignore[no-any-return]
 
 
 class Decibel(nn.Module):
