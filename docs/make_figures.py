@@ -49,7 +49,7 @@ def with_figures(readme: str) -> str:
 
 def figures() -> str:
     """Return the tables: the recipe's folds, then the bundled file on corpora that it never heard."""
-    adapted = " | ".join(f"adapted, {n} clips" for n in CLIPS)
+    adapted = " | ".join(f"adapted, {n} clip{'' if n == '1' else 's'}" for n in CLIPS)
     head = f"| UAR, % | clips | plain | {adapted} | accuracy | ECE |"
     rule = "|---|---|---|" + "---|" * len(CLIPS) + "---|---|"
     folds = [json.loads(path.read_text()) for path in sorted(RESULTS.glob("*/*/speaker/summary-*.json"))]
@@ -62,6 +62,8 @@ def figures() -> str:
         head,
         rule,
         *(row(what_of_folds(summary), summary) for summary in folds),
+        "",
+        *(f"- UAR by fold, {TITLES[one['tested_on'][0]]}: {by_fold(one)}" for one in folds),
         "",
         "The bundled file itself, on corpora that it never heard, among the emotions they share:",
         "",
@@ -84,6 +86,11 @@ def what_of_folds(summary: dict[str, Any]) -> str:
     trained = " and ".join(TITLES[name] for name in summary["corpora"])
     tested, n_emotions = TITLES[summary["tested_on"][0]], len(summary["recall"])
     return f"{tested}, {n_emotions} emotions (trained on {trained}, {summary['folds']} folds)"
+
+
+def by_fold(summary: dict[str, Any]) -> str:
+    """Return the UAR of each fold, in percent, in the order of the folds."""
+    return ", ".join(f"{100 * uar:.1f}" for uar in summary["uar_by_fold"])
 
 
 def what_of_file(report: dict[str, Any]) -> str:

@@ -144,6 +144,12 @@ def test_the_help_in_the_docs_is_current(tmp_path):
     assert is_current, "docs/command-line.md is stale: run 'just docs'"
 
 
+def test_the_figures_in_the_readme_are_those_of_the_results():
+    check = [sys.executable, ROOT / "docs/make_figures.py", "--check"]
+    is_current = subprocess.run(check, cwd=ROOT).returncode == 0
+    assert is_current, "the README's figures are stale: run docs/make_figures.py"
+
+
 def test_the_lock_file_holds_versions_and_no_addresses():
     lines = (ROOT / "requirements-dev.lock").read_text().splitlines()
     pins = [line for line in lines if not line.startswith("#")]

@@ -86,7 +86,8 @@ def _print_adapted(figures: dict[str, Any], console: "Console") -> None:
         table.add_column(column)
     for setting, figure in figures["adapted"].items():
         gain = 100 * (figure["uar"]["mean"] - figures["uar"]["mean"])
-        what = f"{setting} clips" if setting == "all" or setting.isdigit() else _plain(setting)
+        counted = setting == "all" or setting.isdigit()
+        what = f"{setting} clip{'' if setting == '1' else 's'}" if counted else _plain(setting)
         not_worse = f"{100 * figure['speakers_not_worse']:.0f} %"
         table.add_row(f"  {what}", _interval(figure["uar"]), f"{gain:+.1f}", not_worse)
     console.print(table)
