@@ -10,12 +10,15 @@ import torch
 from sounds import amplitude_of, sine
 from vocalics.lab.augment import (
     Samples,
+    add_feature_noise,
+    add_noise,
     add_white_noise,
     augment_waveform,
     change_gain,
     change_speed,
     mask_features,
     mixup,
+    shift_frames,
     shift_pitch,
     shift_time,
     stretch_time,
@@ -70,6 +73,15 @@ class TestGainAndNoise:
         measured = 10 * np.log10(np.mean(np.square(tone(), dtype=np.float64)) / np.mean(noise**2))
         # the power of 8,000 normal values varies by sqrt(2 / 8000) = 1.6 %, that is 0.07 dB
         assert measured == pytest.approx(snr_db, abs=0.2)
+
+    @pytest.mark.parametrize("factor", [0.005, 0.1])
+    def test_noise_by_factor_has_that_deviation_of_full_scale_however_loud_the_clip(self, factor):
+        noise = add_noise(tone(), factor, generator()).astype(np.float64) - tone()
+        # the deviation of 8,000 normal values varies by 1 / sqrt(2 * 8000) = 0.8 %, their mean by 1.1 % of it
+        assert noise.std() == pytest.approx(factor, rel=0.032)
+        assert noise.mean() == pytest.approx(0, abs=0.045 * factor)
+        in_silence = add_noise(np.zeros(8_000, np.float32), factor, generator())
+        np.testing.assert_allclose(noise, in_silence, rtol=0, atol=6e-8)  # one rounding of float32 below 1
 
     def test_noise_is_white(self):
         noise = add_white_noise(np.ones(16_000, np.float32), 0.0, generator()) - 1
@@ -175,6 +187,8 @@ class TestDraws:
             drawn = [
                 augment_waveform(tone(), masks, RATE, rng),
                 mask_features(features, masks, rng).numpy(),
+                shift_frames(features, 2, rng).numpy(),
+                add_feature_noise(features, 0.1, rng).numpy(),
                 *(part.numpy() for part in mixup(features, targets, 0.4, rng)),
             ]
             after = random.getstate(), np.random.get_state()[1].tolist(), torch.get_rng_state().tolist()  # noqa: NPY002
@@ -194,18 +208,89 @@ class TestDraws:
             stretch=(0.8, 0.8),
             stretch_probability=0,
             noise_snr_db=(0, 0),
+            noise_factor=1,
             noise_probability=0,
         )
         rng = generator()
         assert all((augment_waveform(tone(), settings, RATE, rng) == tone()).all() for _ in range(20))
 
-    def test_a_change_happens_as_often_as_its_probability_says(self):
-        settings = AugmentationSettings(noise_snr_db=(0, 0), noise_probability=0.3)
+    @pytest.mark.parametrize(
+        "noise", [{"noise_snr_db": (0, 0)}, {"noise_factor": 0.1}], ids=["ratio", "factor"]
+    )
+    def test_a_change_happens_as_often_as_its_probability_says(self, noise):
+        settings = AugmentationSettings(**noise, noise_probability=0.3)
         rng = generator()
         changed = sum(
             bool((augment_waveform(tone(), settings, RATE, rng) != tone()).any()) for _ in range(400)
         )
         assert changed / 400 == pytest.approx(0.3, abs=0.09)  # four deviations of a coin thrown 400 times
+
+
+class TestShiftedFrames:
+    N_FRAMES = 20
+
+    def planted(self, n_clips: int = 300) -> torch.Tensor:
+        """Zeros, and in frame 8 of each clip its own number and the negative of it, in two rows."""
+        features = torch.zeros(n_clips, 2, self.N_FRAMES)
+        features[:, 0, 8] = torch.arange(1.0, n_clips + 1)
+        features[:, 1, 8] = -features[:, 0, 8]
+        return features
+
+    def test_a_planted_frame_is_found_within_the_range_and_everywhere_in_it(self):
+        features = self.planted()
+        shifted = shift_frames(features, 3, generator())
+        clips, frames = shifted[:, 0].nonzero(as_tuple=True)
+        assert clips.tolist() == list(range(300))  # one frame of each clip, as before
+        assert torch.equal(shifted[clips, :, frames], features[:, :, 8])  # and it holds what it held
+        places, counts = frames.unique(return_counts=True)
+        assert places.tolist() == [5, 6, 7, 8, 9, 10, 11]
+        # each of seven places is drawn 300 / 7 = 43 times, give or take 6; four deviations
+        assert counts.min() > 18
+        assert counts.max() < 68
+
+    def test_what_leaves_is_lost_and_zeros_enter(self):
+        features = 1 + torch.arange(float(self.N_FRAMES)).expand(200, 3, self.N_FRAMES)  # 1, 2, ... 20
+        shifts = set()
+        for clip in shift_frames(features, 19, generator()):
+            assert torch.equal(clip, clip[:1].expand(3, -1))  # all rows move together
+            row = clip[0].int().tolist()
+            kept = [value for value in row if value]
+            shift = row.index(kept[0]) + 1 - kept[0]
+            late, early = max(shift, 0), max(-shift, 0)
+            assert row == [0] * late + list(range(1 + early, self.N_FRAMES + 1 - late)) + [0] * early
+            shifts.add(shift)
+        assert min(shifts) < -15  # of 39 shifts, 200 draws miss all below -15 once in 1e9
+        assert max(shifts) > 15
+
+    def test_the_features_themselves_stay_as_they_are(self):
+        features = self.planted(5)
+        shift_frames(features, 3, generator())
+        assert torch.equal(features, self.planted(5))
+
+    def test_no_shift_draws_nothing(self):
+        rng = generator()
+        assert torch.equal(shift_frames(self.planted(5), 0, rng), self.planted(5))
+        assert rng.random() == generator().random()  # so a recipe without it trains the model that it did
+
+
+class TestFeatureNoise:
+    def test_it_has_the_deviation_asked_for(self):
+        features = torch.zeros(4, 40, 50)
+        noise = add_feature_noise(features, 0.005, generator())
+        # 8,000 normal values: 0.8 % of the deviation, four times over
+        assert float(noise.std()) == pytest.approx(0.005, rel=0.032)
+        assert noise.dtype == torch.float32
+        assert not features.any()
+
+    def test_it_is_added(self):
+        features = torch.full((1, 40, 50), 7.0)
+        noise = add_feature_noise(torch.zeros(1, 40, 50), 0.005, generator())
+        assert torch.equal(add_feature_noise(features, 0.005, generator()), features + noise)
+
+    def test_no_noise_draws_nothing(self):
+        rng = generator()
+        assert not add_feature_noise(torch.zeros(2, 3, 4), 0.0, rng).any()
+        assert rng.random() == generator().random()
 
 
 class TestMasks:

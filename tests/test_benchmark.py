@@ -11,14 +11,15 @@ import tiny_corpus
 from vocalics.errors import SplitError, UsageError
 from vocalics.lab import benchmark
 from vocalics.lab.benchmark import System, run_fold, run_system
-from vocalics.lab.leaderboard import markdown, read_answers, rows_of, summarise, write_leaderboard
+from vocalics.lab.leaderboard import read_answers, rows_of, summarise, write_leaderboard
 from vocalics.lab.recipes import load_recipe
 from vocalics.lab.release import release
 from vocalics.lab.scores import score
 from vocalics.lab.splits import make_splits
+from vocalics.lab.standings import interval_text, markdown
 from vocalics.recognition.model import Model
 
-#: Keys of a row, in the order of DESIGN's contract, and where its system was tested.
+#: Keys of a row, in the order of DESIGN's contract; also where it was tested, and how many folds there are.
 ROW = [
     "recipe",
     "corpora",
@@ -27,6 +28,7 @@ ROW = [
     "protocol",
     "gender",
     "folds",
+    "folds_of_protocol",
     "adapted_clips",
     "uar",
     "accuracy",
@@ -285,18 +287,48 @@ def test_systems_of_several_corpora_have_a_row_for_each(results):
     assert plain["ravdess", "songs"]["uar"]["mean"] == pytest.approx(np.mean(parts))
 
 
-def test_the_table_has_a_line_for_every_row(results):
-    rows = [row for summary in write_leaderboard(results) for row in rows_of(summary)]
-    lines = markdown(rows).splitlines()
-    assert len(lines) == 2 + len(rows)
-    assert len({line.count("|") for line in lines}) == 1
-    assert lines[2].startswith("| tiny | ravdess | ravdess (4 emotions) | speaker | 3 | 0 | ")
-    assert (results / "leaderboard.md").read_text() == markdown(rows)
+def test_the_table_tells_each_system_plain_and_adapted(results):
+    (summary,) = write_leaderboard(results)
+    told = (results / "leaderboard.md").read_text()
+    assert told == markdown([summary], "leaderboard.svg")
+    figures = (interval_text(summary[name]) for name in ("accuracy", "uar", "macro_f1"))
+    line = " | ".join(["| `tiny`", "ravdess", "ravdess (4 emotions)", "`speaker`", "3", *figures, ""])
+    assert line in told
+    adapted = (interval_text(summary["adapted"][n]["uar"]) for n in ("1", "3", "5", "10", "20", "all"))
+    assert " | ".join([interval_text(summary["uar"]), *adapted]) + " |" in told
 
 
 def test_an_empty_folder_is_refused(tmp_path):
     with pytest.raises(UsageError, match="run 'vocalics benchmark' first"):
         summarise(list(tmp_path.glob("*.json")))
+
+
+def test_one_command_compares_the_mixed_model_with_those_of_one_gender(tiny, command, tmp_path, monkeypatch):
+    monkeypatch.setattr(benchmark, "fit", lambda *_, **__: tiny.model)  # one model stands for every fold
+    monkeypatch.setenv("VOCALICS_CACHE", str(tiny.cache))
+    call = ("benchmark", tiny.recipe_file, "--data", tiny.data, "--protocol", "random", "-o", tmp_path / "b")
+    run = command(*call, "--gender", "female", "--gender", "mixed")
+    assert run.code == 0
+    _, _, table = run.out.partition("tiny, mixed, female and male models: ravdess, protocol random")
+    columns, mixed, female = table.strip().splitlines()[-3:]
+    assert "train accuracy" in columns
+    assert (mixed.split()[0], female.split()[0]) == ("mixed", "female")
+    told = {row["gender"]: row for row in json.loads((tmp_path / "b/leaderboard.json").read_text())}
+    assert told.keys() == {None, "female"}
+    # The same model answers the same clips, whichever folds they lie in.
+    assert female.split()[-1] == f"{100 * told['female']['accuracy']['mean']:.1f}"
+    assert "## Mixed, female and male models" in (tmp_path / "b/leaderboard.md").read_text()
+    alone = command(*call, "--gender", "female")
+    assert "tested on ravdess: protocol random, female speakers, 5 of 5 folds" in alone.out
+    assert "mixed" not in alone.out
+
+
+def test_a_gender_that_is_not_known_is_refused_before_anything_is_trained(tiny, command, tmp_path):
+    run = command(
+        "benchmark", tiny.recipe_file, "--gender", "female", "--gender", "woman", "-o", tmp_path / "b"
+    )
+    assert run.code == 2
+    assert "'woman' is not one of 'mixed', 'female', 'male'" in run.err
 
 
 # Evidence for a release

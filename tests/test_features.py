@@ -1,5 +1,7 @@
 """The front end equals librosa by every route, and each normalisation does what its name says."""
 
+import pickle
+
 import librosa
 import numpy as np
 import pytest
@@ -8,8 +10,8 @@ import torch
 from vocalics.lab.features import spectrum
 from vocalics.lab.features.mel import Decibel, MelSpectrogram
 from vocalics.lab.features.spectrum import PowerSpectrum
-from vocalics.lab.features.stack import FEATURES, LEVEL_UNIT_DB, FrontEnd
-from vocalics.lab.recipes.schema import FEATURE_SETTINGS, FeatureSettings
+from vocalics.lab.features.stack import LEVEL_UNIT_DB, FrontEnd
+from vocalics.lab.recipes.schema import FeatureSettings
 
 RATE = 16_000
 ROUTES = ("fft", "convolution", "product")
@@ -152,20 +154,41 @@ class TestNormalisation:
         # 1e-5 is added to deviations of some 5 dB, so that a constant row does not divide by zero
         torch.testing.assert_close(rows.std(dim=2, correction=0), ones, rtol=0, atol=1e-4)
 
+    @pytest.mark.parametrize("normalisation", ["level", "utterance"])
+    def test_statistics_of_a_clip_are_those_of_the_frames_that_are_kept(self, normalisation):
+        # 32 frames, of which 12 are cut off
+        made = front_end(normalisation, frames=20)
+        kept = front_end("none")(noise(1, 8_000))[:, :, :20]
+        assert torch.equal(made(noise(1, 8_000)), made.finish(kept))
+        # values up to 80 dB in units of 20 dB or of a row's deviation, some 5 dB: rounding below 1e-5
+        assert made(noise(1, 8_000)).mean().abs() < 1e-4
+
     def test_utterance_turns_a_constant_row_into_zeros(self):
         assert front_end("utterance")(torch.zeros(1, 4_000)).unique().tolist() == [0.0]
 
     def test_training_gives_every_row_of_the_training_part_mean_zero_and_deviation_one(self):
         clips = [noise(1, length, seed) for seed, length in enumerate((3_000, 8_000, 5_000))]
         made = front_end("training")
-        made.fit(iter(clips))
+        made.fit(made.stack(clip)[0] for clip in clips)
         rows = torch.cat([made(clip) for clip in clips], dim=2)[0]  # all frames count alike
         torch.testing.assert_close(rows.mean(dim=1), torch.zeros(20), rtol=0, atol=1e-4)
         torch.testing.assert_close(rows.std(dim=1, correction=0), torch.ones(20), rtol=0, atol=1e-4)
 
+    def test_every_frame_of_the_training_part_counts_alike(self):
+        made = front_end("training", stack=[{"name": "rms"}])
+        made.fit([torch.tensor([[1.0, 1.0, 1.0]]), torch.tensor([[5.0]])])  # clips of three frames and of one
+        assert made.row_mean.item() == 2.0
+        # the mean of 1, 1, 1 and 9 is 3; the square root of it is one rounding of float32 off
+        assert made.row_std.item() == pytest.approx(3**0.5, rel=1e-7)
+
+    def test_a_row_that_never_changes_in_the_training_part_is_not_blown_up(self):
+        made = front_end("training", stack=[{"name": "rms"}])
+        made.fit([torch.full((1, 1_000), 0.1)])
+        assert made.finish(torch.full((1, 1, 3), 0.1 + 1e-6)).abs().max() < 2e-6  # its deviation counts as 1
+
     def test_statistics_of_the_training_part_belong_to_the_checkpoint(self):
         fitted, loaded = front_end("training"), front_end("training")
-        fitted.fit(iter([noise(1, 8_000)]))
+        fitted.fit([fitted.stack(noise(1, 8_000))[0]])
         loaded.load_state_dict(fitted.state_dict())
         assert torch.equal(loaded(noise(1, 4_000, seed=2)), fitted(noise(1, 4_000, seed=2)))
 
@@ -180,13 +203,14 @@ class TestNormalisation:
         assert torch.equal(made.row_mean, torch.zeros(20, 1))
 
 
-class TestStack:
-    def test_every_feature_of_the_schema_can_be_built(self):
-        assert FEATURES.keys() == FEATURE_SETTINGS.keys()
-        for name in FEATURES:
-            made = front_end(stack=[{"name": name}])
-            assert made(noise(1, 4_000)).shape == (1, made.n_features, 1 + 4_000 // 256)
+def fitted(normalisation: str, **others: object) -> FrontEnd:
+    """A front end with the statistics of some noise, whatever its frames."""
+    made = front_end(normalisation, **others)
+    made.fit([front_end().stack(noise(1, 8_000, seed=3))[0]])
+    return made
 
+
+class TestStack:
     def test_features_are_stacked_in_the_order_of_the_recipe(self):
         log_mel, mel = {"name": "log_mel", "n_mels": 10}, {"name": "mel", "n_mels": 6}
         clip = noise(1, 4_000)
@@ -195,20 +219,9 @@ class TestStack:
         assert torch.equal(both(clip)[:, :10], front_end(stack=[log_mel])(clip))
         assert torch.equal(both(clip)[:, 10:], front_end(stack=[mel])(clip))
 
-    def test_a_longer_clip_is_cut_to_the_frames(self):
-        clip = noise(1, 8_000)  # 32 frames
-        assert torch.equal(front_end(frames=20)(clip), front_end()(clip)[:, :, :20])
-
-    def test_a_shorter_clip_is_padded_to_the_frames_with_zeros(self):
-        clip = noise(1, 4_000)  # 16 frames
-        rows = front_end(frames=20)(clip)
-        assert torch.equal(rows[:, :, :16], front_end()(clip))
-        assert torch.equal(rows[:, :, 16:], torch.zeros(1, 20, 4))
-
     @pytest.mark.parametrize("normalisation", NORMALISATIONS)
     def test_a_clip_alone_equals_the_clip_in_a_batch(self, normalisation):
-        made = front_end(normalisation)
-        made.fit(iter([noise(1, 8_000, seed=3)]))
+        made = fitted(normalisation)
         batch = noise(3, 4_001) * torch.tensor([[1.0], [0.01], [3.0]])  # neighbours of other loudness
         together = made(batch)
         for position in range(3):
@@ -225,3 +238,126 @@ class TestStack:
         made.prepare_export()
         assert made.spectrum.route != "fft"
         torch.testing.assert_close(made(clip), trained, rtol=0, atol=1e-4)
+
+    def test_it_travels_to_another_process(self):
+        made = fitted(
+            "training", stack=[{"name": "mfcc", "deltas": 1}, {"name": "spectral_contrast", "n_bands": 4}]
+        )
+        arrived = pickle.loads(pickle.dumps(made))
+        assert torch.equal(arrived(noise(1, 4_000)), made(noise(1, 4_000)))
+
+
+class TestFixedFrames:
+    def test_a_longer_clip_is_cut(self):
+        clip = noise(1, 8_000)  # 32 frames
+        assert torch.equal(front_end(frames=20)(clip), front_end()(clip)[:, :, :20])
+
+    @pytest.mark.parametrize("normalisation", NORMALISATIONS)
+    def test_a_shorter_clip_is_heard_as_without_them_and_padded_with_zeros(self, normalisation):
+        clip = noise(1, 4_000)  # 16 frames
+        rows = fitted(normalisation, frames=20)(clip)
+        assert torch.equal(rows[:, :, :16], fitted(normalisation)(clip))
+        assert torch.equal(rows[:, :, 16:], torch.zeros(1, 20, 4))
+
+    def test_zeros_are_the_mean_of_the_training_part(self):
+        made = fitted("training")
+        assert not made.finish(made.row_mean[None].expand(1, 20, 4)).any()
+
+    def test_statistics_of_the_training_part_know_no_padding(self):
+        made, short = front_end("training", frames=500), noise(1, 4_000)
+        made.fit([made.stack(short)[0]])
+        own = front_end().stack(short)[0]  # 16 frames
+        torch.testing.assert_close(made.row_mean[:, 0], own.mean(dim=1), rtol=1e-6, atol=0)
+        torch.testing.assert_close(made.row_std[:, 0], own.std(dim=1, correction=0), rtol=1e-5, atol=0)
+
+    @pytest.mark.parametrize("frames", [1, 16, 17, 300])
+    def test_every_clip_comes_out_with_as_many(self, frames):
+        made = front_end(frames=frames)
+        for n_samples in (100, 3_839, 3_840, 4_096, 20_000):  # 1, 15, 16, 17 and 79 frames
+            assert made(noise(1, n_samples)).shape == (1, 20, frames)
+
+
+class TestFunctionals:
+    @pytest.mark.parametrize("functionals", [["mean"], ["std"], ["mean", "std"], ["std", "mean"]])
+    def test_they_are_statistics_over_the_frames_of_a_clip_one_after_the_other(self, functionals):
+        clips = noise(2, 8_000)
+        made = front_end(functionals=functionals)
+        rows = front_end()(clips).double().numpy()
+        expected = np.concatenate([getattr(rows, name)(axis=2) for name in functionals], axis=1)
+        assert made.n_features == 20 * len(functionals)
+        assert made(clips).shape == (2, made.n_features, 1)
+        # NumPy's, in float64; values up to 80 dB in float32 rounded to 4e-6
+        np.testing.assert_allclose(made(clips)[:, :, 0].numpy(), expected, rtol=0, atol=1e-4)
+
+    def test_rows_keep_the_names_of_the_frames(self):
+        made = front_end(functionals=["mean", "std"])
+        assert made.row_names == front_end().row_names
+        assert torch.equal(made.frames(noise(1, 4_000)), front_end().frames(noise(1, 4_000)))
+
+    def test_a_single_frame_deviates_from_nothing(self):
+        assert not front_end(functionals=["std"])(noise(1, 100)).any()
+
+    def test_they_are_normalised_over_the_clips_of_the_training_part(self):
+        clips = [noise(1, 4_000, seed) * (seed + 1) for seed in range(6)]
+        made = front_end("training", functionals=["mean"], stack=[{"name": "rms"}])
+        made.fit(made.stack(clip)[0] for clip in clips)
+        heard = torch.cat([made(clip) for clip in clips]).flatten()
+        assert heard.mean().abs() < 1e-5  # six values of about 1
+        assert heard.std(correction=0) == pytest.approx(1, abs=1e-5)
+
+
+class TestLevelling:
+    """With the root mean square, a feature in closed form: that of a constant is its magnitude."""
+
+    RMS = ({"name": "rms"},)
+    STEP = 1 / 32_767  # of 16-bit samples
+
+    def level(self, samples: float, **settings: object) -> float:
+        made = front_end(stack=self.RMS, **settings)
+        return made(torch.full((1, 4_096), samples))[0, 0, 8].item()  # a frame that the edges do not reach
+
+    def test_samples_of_sixteen_bits_are_left_as_they_are(self):
+        every = torch.from_numpy(np.arange(-32_767, 32_768, dtype=np.float32) / np.float32(32_767))[None]
+        assert torch.equal(front_end(round_to_bits=16)._levelled(every), every)
+
+    @pytest.mark.parametrize("bits", [8, 12, 16])
+    def test_rounding_twice_is_rounding_once(self, bits):
+        made = front_end(round_to_bits=bits)
+        once = made._levelled(3 * noise(1, 10_000))
+        assert len(once.unique()) > 100
+        assert torch.equal(made._levelled(once), once)
+
+    def test_what_lies_below_half_a_step_is_not_heard(self):
+        levels = (noise(1, 8_000) / self.STEP).round()
+        left_behind = 0.98 * (torch.rand(1, 8_000, generator=torch.Generator().manual_seed(5)) - 0.5)
+        made = front_end(round_to_bits=16)
+        clean, coded = made(levels * self.STEP), made((levels + left_behind) * self.STEP)
+        assert torch.equal(coded, clean)
+        assert not torch.equal(front_end()((levels + left_behind) * self.STEP), clean)
+
+    @pytest.mark.parametrize(("samples", "expected"), [(0.6, 1), (0.4, 0), (-1.6, 2), (70_000, 32_767)])
+    def test_samples_are_rounded_to_the_nearest_step_up_to_full_scale(self, samples, expected):
+        assert self.level(samples * self.STEP, round_to_bits=16) == pytest.approx(
+            expected * self.STEP, rel=1e-6
+        )
+
+    def test_without_it_samples_are_as_they_are(self):
+        assert self.level(0.4 * self.STEP) == pytest.approx(0.4 * self.STEP, rel=1e-6)
+        assert self.level(2.0) == pytest.approx(2.0, rel=1e-6)
+
+    @pytest.mark.parametrize("samples", [0.001, -0.2, 3.0])
+    def test_peak_brings_the_loudest_sample_to_one(self, samples):
+        assert self.level(samples, amplitude="peak") == pytest.approx(1, rel=1e-6)
+
+    def test_each_clip_of_a_batch_has_its_own_peak(self):
+        made = front_end(stack=self.RMS, amplitude="peak")
+        clips = noise(1, 4_096) * torch.tensor([[1.0], [0.01], [30.0]])
+        rows = made(clips)
+        torch.testing.assert_close(rows, rows[:1].expand(3, -1, -1), rtol=1e-6, atol=0)
+
+    def test_what_is_quieter_than_sixteen_bits_is_not_brought_to_full_scale(self):
+        assert self.level(2.0**-17, amplitude="peak") == pytest.approx(0.25, rel=1e-6)  # over 2 ** -15
+        assert self.level(0.0, amplitude="peak") == 0.0
+
+    def test_what_rounds_to_silence_stays_silent(self):
+        assert self.level(0.4 * self.STEP, amplitude="peak", round_to_bits=16) == 0.0

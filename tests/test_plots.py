@@ -60,7 +60,8 @@ def bins(n=400, seed=0):
 def row(recipe, mean, protocol="speaker", **others):
     interval = {"mean": mean, "low": mean - 0.04, "high": mean + 0.03}
     plain = {"corpora": ["ravdess"], "protocol": protocol, "gender": None, "emotions": 8, "adapted_clips": 0}
-    return {"recipe": recipe, **plain, "uar": interval, "accuracy": interval, **others}
+    folds = {"folds": 6, "folds_of_protocol": 6}
+    return {"recipe": recipe, **plain, **folds, "uar": interval, "accuracy": interval, **others}
 
 
 def measured(n=40, seed=0):
@@ -84,8 +85,11 @@ def every_figure():
         "reliability": plots.reliability_diagram(told, 0.0123),
         "risk": plots.risk_coverage(curve.coverage, curve.risk, 0.8),
         "leaderboard": plots.leaderboard(
-            [row("cnn-bilstm-attention-plus", 0.83, "random"), row("cnn2d", 0.6, adapted_clips="all")],
-            claims={"cnn-bilstm-attention-plus": 0.94},
+            [
+                row("cnn-bilstm-attention-plus", 0.83, "random", folds=3),
+                row("cnn2d", 0.6, adapted_clips="all", corpora=["ravdess", "tess", "savee", "cremad"]),
+            ],
+            claims={("cnn-bilstm-attention-plus", None): 0.94},
         ),
         "sounds": plots.waveforms_and_spectrograms([plots.Sound("surprised", rng.normal(size=9000), 8000)]),
         "balance": plots.class_balance({name: {"female": 1200, "male": 1100, "": 3} for name in eight}),
@@ -285,19 +289,61 @@ def test_a_thinned_curve_of_risk_keeps_its_ends():
 # ---- leaderboard -----------------------------------------------------------------------------------------
 
 
-def test_the_leaderboard_has_the_best_on_top_with_its_interval_and_claim():
-    rows = [row("lstm", 0.5), row("cnn2d", 0.61), row("cnn2d", 0.85, "random", gender="female")]
-    figure = plots.leaderboard(rows, claims={"lstm": 0.9})
+def points(figure, protocol):
+    """Rate and height of each point of a protocol, and whether it is filled."""
+    drawn = figure.findobj(lambda artist: artist.get_gid() == protocol)
+    return [(*point.get_offsets()[0], to_hex(point.get_facecolor()[0]) != "#ffffff") for point in drawn]
+
+
+def test_a_system_has_one_line_with_its_claim_and_a_point_for_each_protocol():
+    rows = [row("cnn2d", 0.61), row("lstm", 0.5), row("lstm", 0.72, "random")]
+    figure = plots.leaderboard(rows, claims={("lstm", None): 0.9})
     (axes,) = figure.axes
-    labels = [label.get_text().splitlines()[0] for label in axes.get_yticklabels()]
-    assert labels == ["cnn2d · random, female", "cnn2d · speaker", "lstm · speaker"]
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["cnn2d", "lstm"]
     assert axes.yaxis_inverted()
+    first, second = axes.get_yticks()
+    ((random, above, _),) = points(figure, "random")
+    (best, at, _), (strangers, below, _) = points(figure, "speaker")
+    assert (best, strangers, random) == (0.61, 0.5, 0.72)
+    assert at == first  # alone in its line
+    assert above < second < below
+    assert above + below == pytest.approx(2 * second)
+    claim = by_gid(figure, "claim")
+    assert list(claim.get_xdata()) == [0.9, 0.9]
+    assert np.mean(claim.get_ydata()) == pytest.approx(second)
     drawn = figure.findobj(lambda artist: artist.get_gid() == "interval")
     assert [line.get_xdata() for line in drawn] == [
-        pytest.approx([mean - 0.04, mean + 0.03]) for mean in (0.85, 0.61, 0.5)
+        pytest.approx([mean - 0.04, mean + 0.03]) for mean in (0.61, 0.72, 0.5)
     ]
-    assert by_gid(figure, "claim").get_offsets().tolist() == [[0.9, 2]]
-    assert "50.0 %  claim 90.0" in texts(figure)
+    assert {"61.0", "50.0", "72.0", "90.0", "random", "speaker", "claim"} <= set(texts(figure))
+    assert title(figure) == "On speakers never heard, UAR is 22 points below that of random splits"
+
+
+def test_only_systems_on_the_same_clips_stand_in_one_order():
+    rows = [
+        row("worse", 0.4),
+        row("few", 0.9, emotions=4),
+        row("better", 0.6),
+        row("women", 0.7, gender="female"),
+    ]
+    figure = plots.leaderboard(rows)
+    (axes,) = figure.axes
+    labels = [label.get_text() for label in axes.get_yticklabels()]
+    assert labels == ["better", "worse", "women\nfemale speakers alone", "few"]
+    headings = [text for text in texts(figure) if "emotions" in text]
+    assert headings == ["ravdess, 8 emotions", "ravdess, 4 emotions"]
+
+
+def test_a_figure_of_some_folds_is_open_says_so_and_leads_nothing():
+    rows = [row("whole", 0.5), row("begun", 0.9, folds=2), row("begun", 0.95, "random", folds=1)]
+    figure = plots.leaderboard(rows)
+    assert [filled for *_, filled in points(figure, "speaker")] == [True, False]
+    assert [filled for *_, filled in points(figure, "random")] == [False]
+    told = texts(figure)
+    assert {"90.0\n2 of 6 folds", "95.0\n1 of 6 folds", "folds are missing"} <= set(told)
+    assert "90.0" not in told
+    assert title(figure) == "Best: whole, speaker, UAR 50.0 %"
+    assert title(plots.leaderboard(rows[1:])) == "No system has all its folds yet"
 
 
 def test_a_row_without_an_interval_is_a_point():

@@ -28,10 +28,10 @@ SHORT: dict[str, Any] = {
 }
 
 
-def changed(path: str, value: object) -> dict[str, Any]:
-    """Return `SHORT` with a value at a dotted path; numbers count along lists."""
-    content: Any = copy.deepcopy(SHORT)
-    target = content
+def changed(path: str, value: object, content: dict[str, Any] = SHORT) -> dict[str, Any]:
+    """Return `content` with a value at a dotted path; numbers count along lists."""
+    content = copy.deepcopy(content)
+    target: Any = content
     *parents, last = path.split(".")
     for part in parents:
         target = target[int(part)] if part.isdigit() else target.setdefault(part, {})
@@ -148,6 +148,33 @@ class TestClosed:
             ("features.win_length", 513, "win_length is 513; it cannot be longer than n_fft, 512"),
             ("features.stack.0.fmax", 8_001, "features.stack.0 spans 0 to 8001 Hz; give fmin below fmax"),
             ("features.stack.1.fmin", 8_000, "features.stack.1 spans 8000 to 8000 Hz; give fmin below fmax"),
+            (
+                "features.stack.0",
+                {"name": "mel"},
+                "stack names mel twice, whose rows would have the same names",
+            ),
+            (
+                "features.stack.0",
+                {"name": "mfcc", "n_mfcc": 41, "n_mels": 40},
+                "n_mfcc is 41; give at most n_mels",
+            ),
+            ("features.stack.0", {"name": "mfcc", "deltas": 3}, "less than or equal to 2 (given: 3)"),
+            (
+                "features.stack.0",
+                {"name": "spectral_rolloff", "share": 1.0},
+                "should be less than 1 (given: 1.0)",
+            ),
+            (
+                "features.round_to_bits",
+                7,
+                "features.round_to_bits: Input should be greater than or equal to 8",
+            ),
+            ("features.amplitude", "rms", "Input should be 'as_is' or 'peak' (given: 'rms')"),
+            ("features.functionals", ["median"], "Input should be 'mean' or 'std' (given: 'median')"),
+            ("features.frames", 0, "features.frames: Input should be greater than or equal to 1 (given: 0)"),
+            ("augmentation.noise_factor", 0, "augmentation.noise_factor: Input should be greater than 0"),
+            ("augmentation.copies", -1, "augmentation.copies: Input should be greater than or equal to 0"),
+            ("training.dense_l2", -1, "training.dense_l2: Input should be greater than or equal to 0"),
         ],
     )
     def test_a_value_out_of_range_is_refused(self, path, value, message):
@@ -188,6 +215,79 @@ class TestClosed:
         assert AugmentationSettings.model_validate(defaults.model_dump()) == defaults
         recipe = parse_recipe(SHORT)
         assert parse_recipe(recipe.model_dump()) == recipe
+
+
+class TestClipsAndFrames:
+    """What hangs together: the length of clips and crops, the frames that come of them, what needs some."""
+
+    WHOLE = changed("training.crop_s", None, changed("features.frames", 30))
+
+    def test_clips_that_come_undivided_need_frames_that_are_alike(self):
+        assert refusal(changed("training.crop_s", None)) == (
+            "mine.yaml: training.crop_s is null, so clips of all lengths come undivided; give "
+            "features.frames or features.functionals, which make them alike, or a crop_s such as [3.0, 3.0]."
+        )
+
+    @pytest.mark.parametrize(
+        ("path", "value", "fixed"),
+        [("features.frames", 30, 30), ("features.functionals", ["mean", "std"], 1)],
+    )
+    def test_frames_or_functionals_make_them_alike(self, path, value, fixed):
+        recipe = parse_recipe(changed(path, value, changed("training.crop_s", None)))
+        assert recipe.features.fixed_frames == fixed
+        assert parse_recipe(SHORT).features.fixed_frames is None
+
+    def test_functionals_leave_no_frames_to_cut(self):
+        content = changed("features.functionals", ["mean"], self.WHOLE)
+        assert (
+            refusal(content)
+            == "mine.yaml: features: functionals leave one frame of a clip; leave out frames."
+        )
+
+    @pytest.mark.parametrize("normalisation", ["level", "utterance"])
+    def test_functionals_leave_nothing_to_normalise_a_clip_by(self, normalisation):
+        content = changed("features.normalisation", normalisation, changed("features.functionals", ["mean"]))
+        assert f"one frame, which normalisation '{normalisation}' would blank; take 'training' or 'none'" in (
+            refusal(content)
+        )
+
+    @pytest.mark.parametrize(
+        ("content", "frames"),
+        [
+            (WHOLE, 30),
+            (changed("features.functionals", ["mean"]), 1),
+            (SHORT, 63),  # the shortest crop, one second, has 1 + 16000 // 256
+        ],
+        ids=["frames", "functionals", "crops"],
+    )
+    def test_a_shift_leaves_some_of_the_frames(self, content, frames):
+        assert refusal(changed("augmentation.shift_frames", frames, content)) == (
+            f"mine.yaml: augmentation.shift_frames is {frames}; give fewer than the {frames} frames that a "
+            "clip comes with."
+        )
+        parse_recipe(changed("augmentation.shift_frames", frames - 1, content))
+
+    def test_copies_are_for_clips_that_come_undivided(self):
+        assert "copies is for clips that come undivided (training.crop_s null), and crops are drawn anew" in (
+            refusal(changed("augmentation.copies", 3))
+        )
+        assert parse_recipe(changed("augmentation.copies", 3, self.WHOLE)).augmentation.copies == 3
+
+    @pytest.mark.parametrize(
+        ("path", "value", "shortest"),
+        [
+            ("minimum_s", 0.12, "0.12 s, has 8 frames"),  # 1 + 1920 // 256
+            ("training.crop_s", [0.1, 2.0], "0.1 s, has 7 frames"),
+            ("features.hop_length", 512, "0.25 s, has 8 frames"),
+        ],
+    )
+    def test_deltas_need_nine_frames(self, path, value, shortest):
+        with_deltas = changed("features.stack.0", {"name": "mfcc", "deltas": 1})
+        assert f"the shortest clip or crop, {shortest}, and deltas need 9" in refusal(
+            changed(path, value, with_deltas)
+        )
+        parse_recipe(changed("minimum_s", 0.128, with_deltas))  # 1 + 2048 // 256 = 9
+        parse_recipe(changed(path, value))  # without deltas
 
 
 class TestFiles:

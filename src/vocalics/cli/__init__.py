@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from vocalics.cli import corpus, lab, models, predict
+from vocalics.cli import corpus, features, lab, models, predict
 from vocalics.cli.screen import tell
 from vocalics.errors import VocalicsError
 
@@ -24,6 +24,7 @@ app = typer.Typer(
 app.add_typer(predict.app)
 app.add_typer(models.app, name="models")
 app.add_typer(corpus.app, name="corpus")
+app.add_typer(features.app)
 app.add_typer(lab.app)
 
 #: Modules that do not come with the core, and the extra that brings them.

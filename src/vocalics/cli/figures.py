@@ -1,5 +1,6 @@
 """What figures look like in a terminal."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from vocalics.cli.screen import bar, printable
@@ -37,6 +38,28 @@ def print_summary(summary: dict[str, Any], console: "Console | None" = None) -> 
     _print_figures(summary, console)
     _print_line("UAR by fold", "  ".join(f"{100 * value:.1f}" for value in summary["uar_by_fold"]), console)
     console.print()
+
+
+def print_genders(summaries: Sequence[dict[str, Any]], console: "Console | None" = None) -> None:
+    """Print models of one gender beside the mixed one, a table for each recipe and protocol that has them."""
+    from rich.table import Table
+
+    from vocalics.lab.standings import GENDER_COLUMNS, gender_cells, gender_groups
+
+    console = console or _console()
+    for group in gender_groups(summaries):
+        first = group[0]
+        console.print(
+            f"[bold]{first['recipe']}[/bold], mixed, female and male models: {', '.join(first['corpora'])}, "
+            f"protocol {first['protocol']}, rates in percent"
+        )
+        table = Table(box=None, header_style="dim", padding=(0, 2, 0, 0), pad_edge=False)
+        for column in ("  model", *GENDER_COLUMNS[1:]):
+            table.add_column(column)
+        for model, *cells in gender_cells(group):
+            table.add_row(f"  {model}", *(_plain(cell) for cell in cells))
+        console.print(table)
+        console.print()
 
 
 def _print_figures(figures: dict[str, Any], console: "Console") -> None:

@@ -5,8 +5,9 @@ import shlex
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import product
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -64,9 +65,11 @@ def train(
 
     A run that was interrupted goes on from its last whole epoch when the same command is given again.
     """
+    from vocalics.lab.leaks import refuse_leaky_protocol
     from vocalics.lab.splits import make_splits
     from vocalics.lab.training import fit
 
+    refuse_leaky_protocol(protocol)
     chosen, utterances = _recordings(_recipe(recipe, settings, corpus), data, manifest, corpus)
     splits = make_splits(
         utterances,
@@ -130,8 +133,10 @@ def evaluate(
     from vocalics.cli.figures import print_evaluation
     from vocalics.files import write_atomically
     from vocalics.lab.evaluate_file import evaluate_file
+    from vocalics.lab.leaks import refuse_leaky_run
     from vocalics.lab.log import read_log
 
+    refuse_leaky_run(model)
     figures = evaluate_file(
         model,
         data=data,
@@ -161,7 +166,11 @@ def benchmark(
     ] = None,
     protocol: Annotated[
         list[str] | None,
-        typer.Option(help="speaker, loso, random or cross-corpus; may be repeated.", show_default="speaker"),
+        typer.Option(
+            help="speaker, loso, random or cross-corpus; may be repeated. augment-before-split: a deliberate "
+            "leak, to show what it does.",
+            show_default="speaker",
+        ),
     ] = None,
     data: Data = None,
     output: Annotated[
@@ -173,27 +182,41 @@ def benchmark(
     runs: Annotated[Path, typer.Option(metavar="DIR", help="Folder of the runs themselves.")] = Path("runs"),
     settings: Settings = None,
     corpus: Corpora = None,
-    gender: Gender = None,
+    gender: Annotated[
+        list[Literal["mixed", "female", "male"]] | None,
+        typer.Option(
+            help="Speakers of one gender alone; mixed: all. May be repeated: one table compares them.",
+            show_default="mixed",
+        ),
+    ] = None,
     fold: Annotated[list[int] | None, typer.Option(help="Only these folds; may be repeated.")] = None,
 ) -> None:
     """Train and measure recipes under protocols, fold by fold, and write the leaderboard.
 
     A fold whose result lies in the folder is not trained again.
     """
-    from vocalics.cli.figures import print_summary
+    from vocalics.cli.figures import print_genders, print_summary
     from vocalics.lab.benchmark import System, run_system
     from vocalics.lab.leaderboard import write_leaderboard
+    from vocalics.lab.leak_report import leak_table, write_leaks
     from vocalics.lab.recipes import list_recipes
 
+    measured = set()
     for name in recipes or list_recipes():
         chosen = _recipe(name, settings, corpus)
         utterances = _load(data, None, chosen.corpora)
-        for one in protocol or ["speaker"]:
-            system = System(chosen, one, gender)
+        for one, speakers in product(protocol or ["speaker"], gender or ["mixed"]):
+            system = System(chosen, one, None if speakers == "mixed" else speakers)
             with _resumable():
                 run_system(system, utterances, output, runs, _command(), fold, progress, tell)
-    for summary in write_leaderboard(output):
+            measured.add(system.folder.as_posix())
+    summaries = [summary for summary in write_leaderboard(output) if summary["folder"] in measured]
+    for summary in summaries:
         print_summary(summary)
+    print_genders(summaries)
+    tell(f"wrote {output / 'leaderboard.md'}")
+    for leak in write_leaks(output):
+        typer.echo(f"{leak.title}:\n\n{leak_table(leak)}")
 
 
 @app.command()
@@ -218,8 +241,10 @@ def export(
 
     A model on all speakers has nobody left to be measured on: give it the evidence of its recipe's folds.
     """
+    from vocalics.lab.leaks import refuse_leaky_run
     from vocalics.lab.release import release
 
+    refuse_leaky_run(run)
     release(run, output, evaluation or [], name)
     typer.echo(str(output))
 

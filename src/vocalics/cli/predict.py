@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from vocalics.cli.screen import show, summary, tell
-from vocalics.errors import UsageError
+from vocalics.errors import UsageError, VocalicsError
 from vocalics.files import write_atomically
 
 if TYPE_CHECKING:
@@ -64,6 +64,9 @@ def predict(
         float | None,
         typer.Option(metavar="P", help="Confidence, 0 to 1, under which the model abstains; else its own."),
     ] = None,
+    play: Annotated[
+        bool, typer.Option("--play", help="Play each recording, then show its answer, one after another.")
+    ] = False,
     format: Annotated[
         Format | None,
         typer.Option("--format", "-f", help="Else: the suffix of FILE; a table in a terminal; jsonl."),
@@ -87,17 +90,23 @@ def predict(
     found, failed = list_recordings(paths)
 
     in_sight = form is not Format.table and output is None and sys.stdout.isatty()  # the answers themselves
-    recordings = map(_open, found if in_sight else _track(found))
+    recordings = [_open(path) for path in found]
     answers = opened.predict_iter(
-        recordings, abstain_below=abstain_below, adapt="self" if adapt == ["self"] else None
+        recordings if in_sight or play else _track(recordings),
+        abstain_below=abstain_below,
+        adapt="self" if adapt == ["self"] else None,
     )
-    named = (replace(answer, path=path) for path, answer in zip(found, answers, strict=True))
+    named: Iterable[Prediction] = (
+        replace(answer, path=path) for path, answer in zip(found, answers, strict=True)
+    )
+    if play:
+        named = _played(recordings, named)
     lost = [
         Prediction(path, None, None, model=opened.name, error=str(error)) for path, error in failed.items()
     ]
 
     counts: Counter[str] = Counter()
-    _write(_told(chain(lost, named), counts), form, output, opened.emotions)
+    _write(_told(chain(lost, named), counts), form, output, opened.emotions, one_by_one=play)
     if counts.total() >= MANY:
         tell(summary(counts))
     if counts["failed"]:
@@ -159,14 +168,30 @@ def _open(path: str) -> "Recording":
     return _StandardInput(sys.stdin.buffer.read())
 
 
-def _track(paths: list[str]) -> Iterable[str]:
-    """Yield the paths, under a progress bar when they are many and stderr is a terminal."""
-    if len(paths) < MANY or not sys.stderr.isatty():
-        return paths
+def _track(recordings: "Sequence[Recording]") -> "Iterable[Recording]":
+    """Yield the recordings, under a progress bar when they are many and stderr is a terminal."""
+    if len(recordings) < MANY or not sys.stderr.isatty():
+        return recordings
     from rich.console import Console
     from rich.progress import track
 
-    return track(paths, description="Listening", console=Console(stderr=True), transient=True)
+    return track(recordings, description="Listening", console=Console(stderr=True), transient=True)
+
+
+def _played(recordings: "Iterable[Recording]", predictions: "Iterable[Prediction]") -> "Iterator[Prediction]":
+    """Yield each prediction once its recording was played; that it cannot be is said once."""
+    from vocalics.recognition.playback import play
+    from vocalics.recognition.recordings import read_recording
+
+    silent = False
+    for recording, prediction in zip(recordings, predictions, strict=True):
+        if not silent and prediction.error is None:
+            try:
+                play(read_recording(recording))
+            except VocalicsError as error:
+                tell(f"--play: {error}")
+                silent = True
+        yield prediction
 
 
 def _told(predictions: "Iterable[Prediction]", counts: Counter[str]) -> "Iterator[Prediction]":
@@ -181,13 +206,19 @@ def _told(predictions: "Iterable[Prediction]", counts: Counter[str]) -> "Iterato
 
 
 def _write(
-    predictions: "Iterable[Prediction]", form: Format, output: str | None, emotions: Sequence[str]
+    predictions: "Iterable[Prediction]",
+    form: Format,
+    output: str | None,
+    emotions: Sequence[str],
+    one_by_one: bool,
 ) -> None:
     """Draw a table in the terminal, write text to stdout as answers come, or a file when all are there."""
     if form is Format.table and output is None:
         from rich.console import Console
 
-        show(list(predictions), Console())  # all of them: the columns' widths depend on it
+        # One table of all, since the columns' widths depend on all; or each answer drawn by itself.
+        for shown in ([one] for one in predictions) if one_by_one else [list(predictions)]:
+            show(shown, Console())
         return
     pieces = _to_text(predictions, form, emotions)
     if output is not None:

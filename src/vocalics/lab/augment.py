@@ -34,6 +34,12 @@ def add_white_noise(samples: Samples, snr_db: float, rng: np.random.Generator) -
     return np.asarray(samples + noise * np.float32(signal * 10.0 ** (-snr_db / 20.0)), dtype=np.float32)
 
 
+def add_noise(samples: Samples, factor: float, rng: np.random.Generator) -> Samples:
+    """Add white noise with a deviation of `factor`, in units of full scale, however loud the clip is."""
+    noise = rng.standard_normal(len(samples), dtype=np.float32)
+    return np.asarray(samples + noise * np.float32(factor), dtype=np.float32)
+
+
 def shift_time(samples: Samples, shift: int) -> Samples:
     """Move the clip later by `shift` samples (earlier when negative); what leaves is lost, silence enters."""
     shifted = np.zeros_like(samples)
@@ -90,11 +96,45 @@ def augment_waveform(
         samples = stretch_time(samples, rng.uniform(*settings.stretch), sample_rate)
     if settings.shift_s:
         samples = shift_time(samples, round(rng.uniform(-settings.shift_s, settings.shift_s) * sample_rate))
+    if settings.noise_factor and rng.random() < settings.noise_probability:
+        samples = add_noise(samples, settings.noise_factor, rng)
     if settings.noise_snr_db and rng.random() < settings.noise_probability:
         samples = add_white_noise(samples, rng.uniform(*settings.noise_snr_db), rng)
     if settings.gain_db:
         samples = change_gain(samples, rng.uniform(*settings.gain_db))
     return samples
+
+
+def shift_frames(features: Tensor, most: int, rng: np.random.Generator) -> Tensor:
+    """Move each clip by up to `most` frames either way; what leaves is lost, zeros (the mean) enter.
+
+    Parameters
+    ----------
+    features
+        (batch, n_features, frames), normalised; left as they are.
+    most
+        Fewer than the frames.
+    rng
+        Source of every draw.
+    """
+    if not most:
+        return features
+    n_frames = features.shape[2]
+    shifted = torch.zeros_like(features)
+    for clip, source, shift in zip(
+        shifted, features, rng.integers(-most, most + 1, len(features)), strict=True
+    ):
+        later, earlier = max(int(shift), 0), max(-int(shift), 0)
+        clip[:, later : n_frames - earlier] = source[:, earlier : n_frames - later]
+    return shifted
+
+
+def add_feature_noise(features: Tensor, factor: float, rng: np.random.Generator) -> Tensor:
+    """Add white noise with a deviation of `factor` to normalised features of any shape."""
+    if not factor:
+        return features
+    noise = rng.standard_normal(features.shape, dtype=np.float32)
+    return features + factor * torch.from_numpy(noise).to(features.device)
 
 
 def mask_features(features: Tensor, settings: AugmentationSettings, rng: np.random.Generator) -> Tensor:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from vocalics.errors import SplitError, UsageError
 from vocalics.files import write_atomically
-from vocalics.lab import metrics
+from vocalics.lab import leaks, metrics
 from vocalics.lab.adaptation import adapted_confusions, list_settings
 from vocalics.lab.evaluation import Answers
 from vocalics.lab.leaderboard import read_answers
@@ -34,7 +34,7 @@ class System:
     recipe
         What is trained; its ``corpora`` are those of the row.
     protocol
-        Of `splits.PROTOCOLS`.
+        Of `splits.PROTOCOLS`, or `leaks.PROTOCOL`.
     gender
         Speakers of one gender alone, or None.
     """
@@ -48,6 +48,16 @@ class System:
         """Where its folds lie, relative to the benchmark's folder."""
         suffix = f"-{self.gender}" if self.gender else ""
         return Path(self.recipe.name, "+".join(self.recipe.corpora), self.protocol + suffix)
+
+    @property
+    def leaky(self) -> bool:
+        """Whether it leaks on purpose; its results say so, and are kept from leaderboards."""
+        return self.protocol == leaks.PROTOCOL
+
+    @property
+    def trained(self) -> Recipe:
+        """What is trained: the recipe, unless it leaks on purpose."""
+        return leaks.leaky_recipe(self.recipe) if self.leaky else self.recipe
 
 
 def run_fold(
@@ -67,7 +77,7 @@ def run_fold(
     system
         What to train.
     manifest
-        In the recipe's vocabulary.
+        In the recipe's vocabulary; for a leak, from `leaks.with_copies`.
     split
         The fold.
     results
@@ -87,18 +97,28 @@ def run_fold(
     name = f"fold-{split.fold}-seed-{system.recipe.training.seed}.json"
     path = results / system.folder / name
     if path.is_file():
-        _require_same(path, system.recipe, split)
+        _require_same(path, system.trained, split)
         return path
+    if system.leaky:
+        leaks.write_copies(system.recipe, manifest, progress)
     run = runs / system.folder / path.stem
-    model = Model.load(
-        fit(system.recipe, manifest, split, run, command=command, progress=progress, tell=tell)
+    file = fit(
+        system.trained,
+        manifest,
+        split,
+        run,
+        command=command,
+        leaky=system.leaky,
+        progress=progress,
+        tell=tell,
     )
+    model = Model.load(file)
     with progress("listening to the test part") as bar:
         tested = score(model, manifest.select(split.test), progress=bar)
     with progress("listening to the training part") as bar:
         trained = score(model, manifest.select(split.train), gate=False, progress=bar)
     known = all(utterance.speaker for utterance in tested.utterances)
-    settings = list_settings(tested.emotions) if known else ()
+    settings = list_settings(tested.emotions) if known and not system.leaky else ()
     columns = list(range(len(tested.emotions)))
     adapted = adapted_confusions(tested, AffineHead.from_card(model.card.head), columns, settings)
     answers = Answers.from_scores(tested, model.card.abstain_below)
@@ -128,8 +148,10 @@ def run_fold(
             for setting, by_speaker in adapted.items()
         },
         "command": command,
-        "recipe": system.recipe.model_dump(mode="json"),
+        "recipe": system.trained.model_dump(mode="json"),
     }
+    if system.leaky:
+        result |= {"leaky": True, "leaked_recipe": system.recipe.model_dump(mode="json")}
     write_atomically(path, json.dumps(result, separators=(",", ":")) + "\n")
     return path
 
@@ -189,13 +211,17 @@ def run_system(
     for emotion, count in dropped.items():
         tell(f"left out: {count} utterances of '{emotion}', which the recipe does not name")
     settings = system.recipe.training
-    splits = make_splits(
-        projected,
-        system.protocol,
-        seed=settings.seed,
-        validation_share=settings.validation_share,
-        gender=system.gender,
-    )
+    if system.leaky:
+        projected = leaks.with_copies(system.recipe, projected, runs / system.folder / "copies")
+        splits = leaks.make_leaky_splits(system.recipe, projected, system.gender)
+    else:
+        splits = make_splits(
+            projected,
+            system.protocol,
+            seed=settings.seed,
+            validation_share=settings.validation_share,
+            gender=system.gender,
+        )
     unknown = sorted(set(folds or ()) - {split.fold for split in splits})
     if unknown:
         raise SplitError(

@@ -14,6 +14,7 @@ import torch
 from torch.utils.data import Dataset, Sampler
 
 from vocalics import audio
+from vocalics.errors import TrainingError
 from vocalics.lab.augment import Samples, augment_waveform
 from vocalics.lab.corpora import cache_folder
 from vocalics.lab.manifest import Manifest
@@ -42,6 +43,18 @@ class AudioStore:
         self._path, self._offsets = path, offsets
         self._samples = np.memmap(path, dtype=np.int16, mode="r")
         self._position = {name: position for position, name in enumerate(ids)}
+
+    def __len__(self) -> int:
+        return len(self._position)
+
+    @property
+    def name(self) -> str:
+        """Digest of what is in it."""
+        return self._path.stem
+
+    def position(self, utterance_id: str) -> int:
+        """Return the place of a clip among the others."""
+        return self._position[utterance_id]
 
     def __getitem__(self, utterance_id: str) -> Samples:
         """Return the samples (n,) of one clip, float32 in [-1, 1]."""
@@ -144,8 +157,7 @@ class TrainingClips(Dataset[tuple[torch.Tensor, int]]):
         samples = self._store[utterance.id]
         if self._settings is None:
             return torch.from_numpy(middle(samples, crop_samples)), position
-        name = int.from_bytes(hashlib.sha256(utterance.id.encode()).digest()[:8], "big")
-        rng = np.random.default_rng([self._seed, epoch, name])
+        rng = clip_rng(self._seed, epoch, utterance.id)
         samples = augment_waveform(samples, self._settings, self._sample_rate, rng)
         room = len(samples) - crop_samples
         if room >= 0:
@@ -155,6 +167,16 @@ class TrainingClips(Dataset[tuple[torch.Tensor, int]]):
         start = int(rng.integers(0, -room + 1))
         padded[start : start + len(samples)] = samples
         return torch.from_numpy(padded), position
+
+
+def utterance_number(utterance_id: str) -> int:
+    """Return a number that stands for an utterance in seeds, the same on every machine."""
+    return int.from_bytes(hashlib.sha256(utterance_id.encode()).digest()[:8], "big")
+
+
+def clip_rng(seed: int, draw: int, utterance_id: str) -> np.random.Generator:
+    """Return the source of the changes to a clip: they follow from run, epoch or copy, and utterance."""
+    return np.random.default_rng([seed, draw, utterance_number(utterance_id)])
 
 
 def middle(samples: Samples, length: int) -> Samples:
@@ -176,11 +198,20 @@ class EpochBatches(Sampler[list[tuple[int, int, int]]]):
     epoch, seed
         What the shuffle follows from.
     batch_size
-        Clips a batch; a last batch that is smaller is dropped, unless it is the only one.
+        Clips a batch, over all processes; a last batch that is smaller is dropped, unless it is the only one.
     crop_samples
         Range (low, high) that each batch's length is drawn from.
     balance
         Draw from every corpus as many clips as the smallest has.
+    share
+        Which process asks, and of how many: each batch is dealt out among them evenly, so that the mean of
+        their gradients is that of the batch. It is the same for any number, but for an only batch that is
+        smaller: what cannot be dealt evenly is left out.
+
+    Raises
+    ------
+    TrainingError
+        There are fewer clips than processes.
     """
 
     def __init__(
@@ -191,15 +222,22 @@ class EpochBatches(Sampler[list[tuple[int, int, int]]]):
         batch_size: int,
         crop_samples: tuple[int, int],
         balance: bool = False,
+        share: tuple[int, int] = (0, 1),
     ) -> None:
         rng = np.random.default_rng([seed, epoch])
         smallest = min(len(group) for group in groups)
         drawn = [rng.permutation(np.asarray(group))[: smallest if balance else None] for group in groups]
         order = rng.permutation(np.concatenate(drawn))
-        n_batches = max(1, len(order) // batch_size)
+        rank, processes = share
+        size = min(batch_size, len(order)) // processes * processes
+        if not size:
+            raise TrainingError(
+                f"an epoch has {len(order)} training clips, fewer than the {processes} processes; give fewer "
+                "trainer.devices."
+            )
         self._batches = [
-            [(epoch, int(position), length) for position in order[k * batch_size : (k + 1) * batch_size]]
-            for k in range(n_batches)
+            [(epoch, int(position), length) for position in order[k * size : (k + 1) * size][rank::processes]]
+            for k in range(len(order) // size)
             for length in [int(rng.integers(crop_samples[0], crop_samples[1] + 1))]
         ]
 

@@ -1,9 +1,13 @@
-"""From the folds' results to figures: one summary a system, one list of rows, one table for people."""
+"""From the folds' results to figures: one summary a system, one list of rows, tables and a plot for people.
 
+Deliberate leaks, marked ``"leaky": true`` in their folds, never reach any of these.
+"""
+
+import io
 import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -11,8 +15,18 @@ from vocalics.errors import UsageError
 from vocalics.files import write_atomically
 from vocalics.lab import metrics
 from vocalics.lab.evaluation import Answers, evaluate
+from vocalics.lab.standings import is_whole, list_claims, markdown, rows_to_draw
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 Result = dict[str, Any]
+
+
+def read_result(path: Path) -> Result:
+    """Read one fold's result, as `benchmark.run_fold` wrote it."""
+    result: Result = json.loads(path.read_text(encoding="utf-8"))
+    return result
 
 
 def read_answers(result: Result) -> Answers:
@@ -50,9 +64,14 @@ def summarise(files: Sequence[Path], corpus: str | None = None) -> dict[str, Any
     UsageError
         There is no result, or a clip is tested in two of them.
     """
-    results: list[Result] = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(files)]
+    results = [read_result(path) for path in sorted(files)]
     if not results:
         raise UsageError("there are no folds to sum up; run 'vocalics benchmark' first.")
+    return _sum_up(results, corpus)
+
+
+def _sum_up(results: list[Result], corpus: str | None = None) -> dict[str, Any]:
+    """Do what `summarise` does with results that are read."""
     first = results[0]
     results, seeds = _of_equal_folds(results)
     by_seed = [_figures([result for result in results if result["seed"] == seed], corpus) for seed in seeds]
@@ -62,6 +81,7 @@ def summarise(files: Sequence[Path], corpus: str | None = None) -> dict[str, Any
         "tested_on": [corpus] if corpus else first["recipe"]["corpora"],
         "protocol": first["protocol"],
         "gender": first["gender"],
+        "leaky": any(result.get("leaky") for result in results),
         "claim": first["recipe"]["claim"],
         "folds": len({result["fold"] for result in results}),
         "folds_of_protocol": first["folds"],
@@ -80,7 +100,10 @@ def summarise(files: Sequence[Path], corpus: str | None = None) -> dict[str, Any
 
 
 def write_leaderboard(folder: Path) -> list[dict[str, Any]]:
-    """Sum up every system below a benchmark's folder, and write ``leaderboard.json`` and ``leaderboard.md``.
+    """Sum up every system below a benchmark's folder, and write the leaderboard there.
+
+    ``leaderboard.json`` holds the rows, ``leaderboard.md`` shows them with ``leaderboard.svg``. In the folder
+    of each system lie its summaries, and ``confusion-CORPORA.svg`` once all its folds are measured.
 
     Returns
     -------
@@ -89,11 +112,13 @@ def write_leaderboard(folder: Path) -> list[dict[str, Any]]:
     summaries = list(_summaries(folder))
     rows = [row for summary in summaries for row in rows_of(summary)]
     write_atomically(folder / "leaderboard.json", json.dumps(rows, indent=1) + "\n")
-    write_atomically(folder / "leaderboard.md", markdown(rows))
+    plot = _write_plot(folder / "leaderboard.svg", rows)
+    write_atomically(folder / "leaderboard.md", markdown(summaries, plot))
     for summary in summaries:
-        tested = "+".join(summary["tested_on"])
-        system = Path(summary["recipe"], "+".join(summary["corpora"]), summary["folder"])
-        write_atomically(folder / system / f"summary-{tested}.json", json.dumps(summary, indent=1) + "\n")
+        system, tested = folder / summary["folder"], "+".join(summary["tested_on"])
+        write_atomically(system / f"summary-{tested}.json", json.dumps(summary, indent=1) + "\n")
+        if summary["tested_on"] == summary["corpora"]:
+            _write_confusion(system / f"confusion-{tested}.svg", summary)
     return summaries
 
 
@@ -107,8 +132,8 @@ def rows_of(summary: dict[str, Any]) -> list[dict[str, Any]]:
 
     Returns
     -------
-    Rows with the keys of the contract, in its order, and ``tested_on``. The calibration of adapted answers is
-    not measured: their ``ece`` is None.
+    Rows with the keys of the contract, in its order, besides ``tested_on`` and ``folds_of_protocol``. The
+    calibration of adapted answers is not measured: their ``ece`` is None.
     """
     settings = {
         "all" if name == "all" else int(name): figures
@@ -120,7 +145,7 @@ def rows_of(summary: dict[str, Any]) -> list[dict[str, Any]]:
         {
             **{name: summary[name] for name in ("recipe", "corpora", "tested_on")},
             "emotions": len(summary["emotions"]),
-            **{name: summary[name] for name in ("protocol", "gender", "folds")},
+            **{name: summary[name] for name in ("protocol", "gender", "folds", "folds_of_protocol")},
             "adapted_clips": clips,
             **{name: figures[name] for name in ("uar", "accuracy", "macro_f1")},
             "train_accuracy": summary["train_accuracy"],
@@ -132,55 +157,58 @@ def rows_of(summary: dict[str, Any]) -> list[dict[str, Any]]:
     ]
 
 
-def markdown(rows: list[dict[str, Any]]) -> str:
-    """Write the rows as a table, rates in percent."""
-    lines = [
-        "| recipe | trained on | tested on | protocol | folds | adapted clips "
-        "| UAR | accuracy | macro-F1 | ECE | claim |",
-        "|---|---|---|---|---|---|---|---|---|---|---|",
-    ]
-    for row in rows:
-        protocol = row["protocol"] + (f", {row['gender']}" if row["gender"] else "")
-        ece = "" if row["ece"] is None else f"{row['ece']:.3f}"
-        cells = (
-            row["recipe"],
-            ", ".join(row["corpora"]),
-            f"{', '.join(row['tested_on'])} ({row['emotions']} emotions)",
-            protocol,
-            row["folds"],
-            row["adapted_clips"],
-            *(interval_text(row[name]) for name in ("uar", "accuracy", "macro_f1")),
-            ece,
-            row["claim"] or "",
-        )
-        lines.append("| " + " | ".join(str(cell) for cell in cells) + " |")
-    return "\n".join(lines) + "\n"
-
-
-def interval_text(interval: dict[str, float | None]) -> str:
-    """Write a rate in percent with its interval, where there are speakers enough for one.
-
-    Examples
-    --------
-    >>> interval_text({"mean": 0.6123, "low": 0.5821, "high": 0.6402})
-    '61.2 [58.2, 64.0]'
-    """
-    mean, low, high = interval["mean"] or 0.0, interval["low"], interval["high"]
-    if low is None or high is None:
-        return f"{100 * mean:.1f}"
-    return f"{100 * mean:.1f} [{100 * low:.1f}, {100 * high:.1f}]"
-
-
 def _summaries(folder: Path) -> Iterator[dict[str, Any]]:
     """Yield the summary of each system, and where it knows several corpora, of each of them."""
-    systems = sorted({path.parent for path in folder.glob("*/*/*/fold-*.json")})
-    for system in systems:
-        files = sorted(system.glob("fold-*.json"))
-        whole = summarise(files)
-        yield whole | {"folder": system.name}
+    for system in sorted({path.parent for path in folder.glob("*/*/*/fold-*.json")}):
+        results = [read_result(path) for path in sorted(system.glob("fold-*.json"))]
+        honest = [result for result in results if not result.get("leaky")]
+        if not honest:
+            continue
+        told = {"folder": system.relative_to(folder).as_posix()}
+        whole = _sum_up(honest)
+        yield whole | told
         if len(whole["corpora"]) > 1:
+            heard = {corpus for result in honest for corpus in result["clips"]["corpus"]}
             for corpus in whole["corpora"]:
-                yield summarise(files, corpus) | {"folder": system.name}
+                if corpus in heard:  # a corpus with few folds may lie in those that are still missing
+                    yield _sum_up(honest, corpus) | told
+
+
+def _write_plot(path: Path, rows: Sequence[dict[str, Any]]) -> str | None:
+    """Draw the leaderboard in the metric that is claimed; return the file's name, where there are rows."""
+    from vocalics.lab import plots
+
+    if not rows:
+        path.unlink(missing_ok=True)
+        return None
+    drawn = rows_to_draw(rows)
+    write_atomically(path, _to_svg(plots.leaderboard(drawn, "accuracy", list_claims(drawn))))
+    return path.name
+
+
+def _write_confusion(path: Path, summary: dict[str, Any]) -> None:
+    """Draw the confusion matrix of a system that has all its folds; of another there shall be none."""
+    from vocalics.lab import plots
+
+    if not is_whole(summary):
+        path.unlink(missing_ok=True)
+        return
+    write_atomically(path, _to_svg(plots.confusion_matrix(summary["confusion"], summary["emotions"])))
+
+
+def _to_svg(figure: "Figure") -> bytes:
+    """Return a figure as a small SVG file, byte for byte the same for the same figures.
+
+    Words stay words, so that they can be searched and read aloud; where a reader has not the font of the
+    figures, Verdana is as wide.
+    """
+    from matplotlib import rc_context
+
+    file = io.BytesIO()
+    nothing_told = dict.fromkeys(("Date", "Creator", "Format", "Type"))
+    with rc_context({"svg.hashsalt": "vocalics", "svg.fonttype": "none"}):
+        figure.savefig(file, format="svg", metadata=nothing_told)
+    return file.getvalue().replace(b"'DejaVu Sans'", b"'DejaVu Sans', Verdana, sans-serif")
 
 
 def _of_equal_folds(results: list[Result]) -> tuple[list[Result], list[int]]:

@@ -8,25 +8,27 @@ import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Dataset
 
 from vocalics.errors import TrainingError
 from vocalics.lab import metrics
-from vocalics.lab.augment import mask_features, mixup
+from vocalics.lab.augment import add_feature_noise, mask_features, mixup, shift_frames
 from vocalics.lab.dataset import AudioStore, EpochBatches, TrainingClips
+from vocalics.lab.feature_store import FeatureStore, WholeClips
 from vocalics.lab.manifest import Manifest
 from vocalics.lab.recipes.schema import Recipe
 from vocalics.lab.recogniser import Recogniser
 
-#: Crops (batch, samples) and the positions of their utterances in the manifest (batch,).
+#: Crops (batch, samples), or features (batch, n_features, frames) where clips come undivided, and the
+#: positions of their utterances in the manifest (batch,).
 Batch = tuple[Tensor, Tensor]
 
 
 class TrainingModule(lightning.LightningModule):
     """A `Recogniser` in training.
 
-    Every random draw follows from the seed, the epoch and the utterance or batch, so that a run repeats, and
-    a resumed epoch is the one that was lost.
+    Every random draw follows from the seed, the epoch and the utterance or batch, and for a batch also from
+    the process, so that a run repeats, and a resumed epoch is the one that was lost.
 
     Parameters
     ----------
@@ -38,21 +40,36 @@ class TrainingModule(lightning.LightningModule):
         Decoded audio of both parts.
     train, validation
         Manifests of the two parts; the validation part may be empty.
+    features
+        Stacks of both parts, where the recipe takes clips undivided.
     """
 
     def __init__(
-        self, recipe: Recipe, recogniser: Recogniser, store: AudioStore, train: Manifest, validation: Manifest
+        self,
+        recipe: Recipe,
+        recogniser: Recogniser,
+        store: AudioStore,
+        train: Manifest,
+        validation: Manifest,
+        features: FeatureStore | None = None,
     ) -> None:
         super().__init__()
         self.recipe = recipe
         # Convolutions on a CPU take half the time so. PyTorch's types do not know the call.
         self.recogniser = recogniser.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._store, self._train, self._validation = store, train, validation
+        self._features = features
         index = {emotion: position for position, emotion in enumerate(recipe.emotions)}
         self._targets = torch.tensor([index[utterance.emotion] for utterance in train])
         self._validation_targets = torch.tensor([index[utterance.emotion] for utterance in validation])
         self._allowed = self._allowed_emotions(index)
         self._class_weights = self._balance(len(index)) if recipe.training.class_weights else None
+        self._dense = [layer for layer in recogniser.network.modules() if isinstance(layer, torch.nn.Linear)]
+        if recipe.training.dense_l2 and not self._dense:
+            raise TrainingError(
+                f"training.dense_l2 holds dense layers small, and the network '{recipe.network.name}' has none "
+                "here; leave it out, or give the network some."
+            )
         averages = recipe.training.average_decay is not None
         self.averaged = copy.deepcopy(recogniser).requires_grad_(False) if averages else None
         self._losses: list[tuple[float, float]] = []
@@ -77,7 +94,7 @@ class TrainingModule(lightning.LightningModule):
         settings, rate = self.recipe.training, self.recipe.sample_rate
         corpora = [utterance.corpus for utterance in self._train]
         groups = [[i for i, corpus in enumerate(corpora) if corpus == name] for name in self._train.corpora]
-        low, high = settings.crop_s
+        low, high = settings.crop_s or (0.0, 0.0)
         batches = EpochBatches(
             groups,
             self.current_epoch,
@@ -85,15 +102,27 @@ class TrainingModule(lightning.LightningModule):
             settings.batch_size,
             (round(low * rate), round(high * rate)),
             settings.balance_corpora,
+            share=(self.global_rank, self.trainer.world_size),
         )
-        clips = TrainingClips(self._store, self._train, self.recipe.augmentation, rate, settings.seed)
+        clips: Dataset[tuple[Tensor, int]]
+        if self._features:
+            clips = WholeClips(self._features, self.recogniser.front_end, self._train, changed=True)
+        else:
+            clips = TrainingClips(self._store, self._train, self.recipe.augmentation, rate, settings.seed)
         return DataLoader(clips, batch_sampler=batches, num_workers=settings.workers)
 
     def val_dataloader(self) -> DataLoader[tuple[Tensor, int]]:
-        """Return middle crops of the validation part, for monitoring alone; calibration hears whole clips."""
+        """Return the validation part for monitoring; calibration hears it by itself, clip by clip.
+
+        Where the recipe trains on crops, these are middle crops.
+        """
         settings, rate = self.recipe.training, self.recipe.sample_rate
-        clips = TrainingClips(self._store, self._validation, None, rate, settings.seed)
-        length = round(settings.crop_s[1] * rate)
+        clips: Dataset[tuple[Tensor, int]]
+        if self._features:
+            clips = WholeClips(self._features, self.recogniser.front_end, self._validation, changed=False)
+        else:
+            clips = TrainingClips(self._store, self._validation, None, rate, settings.seed)
+        length = round(settings.crop_s[1] * rate) if settings.crop_s else 0
         positions = [(0, position, length) for position in range(len(self._validation))]
         batches = [
             positions[k : k + settings.batch_size] for k in range(0, len(positions), settings.batch_size)
@@ -113,17 +142,20 @@ class TrainingModule(lightning.LightningModule):
         and in the first epoch of a resumed run it makes other ones.
         """
         if batch_index == 0:
-            torch.manual_seed(self.recipe.training.seed * 1_000_003 + self.current_epoch)
+            run = self.recipe.training.seed * 1_000_003 + self.global_rank * 10_007
+            torch.manual_seed(run + self.current_epoch)
             if self.current_epoch > 0:  # the draw of the iterator that is made between epochs
                 torch.empty((), dtype=torch.int64).random_()
 
     def training_step(self, batch: Batch, batch_index: int) -> Tensor:
         """One batch: hear, change, answer, compare."""
-        waveforms, positions = batch
-        rng = np.random.default_rng([self.recipe.training.seed, self.current_epoch, batch_index, 1])
+        heard, positions = batch
+        place = [self.recipe.training.seed, self.current_epoch, batch_index, 1 + self.global_rank]
+        rng = np.random.default_rng(place)
         settings = self.recipe.augmentation
-        with torch.no_grad(), torch.autocast(self.device.type, enabled=False):
-            features = self.recogniser.front_end(waveforms)  # (batch, n_features, frames), in full precision
+        features = self._hear(heard)  # (batch, n_features, frames)
+        features = shift_frames(features, settings.shift_frames, rng)
+        features = add_feature_noise(features, settings.feature_noise, rng)
         truth = self._targets.to(self.device)[positions]
         targets = functional.one_hot(truth, len(self.recipe.emotions)).float()
         allowed = self._allowed.to(self.device)[positions]
@@ -138,7 +170,7 @@ class TrainingModule(lightning.LightningModule):
                 "training.learning_rate, or set training.gradient_clip."
             )
         self._losses.append((loss.item(), (logits.argmax(dim=1) == truth).float().mean().item()))
-        return loss
+        return loss + self._dense_penalty() if self.recipe.training.dense_l2 else loss
 
     def on_train_batch_end(self, *_: Any) -> None:
         """Move the averaged weights towards the trained ones."""
@@ -160,10 +192,8 @@ class TrainingModule(lightning.LightningModule):
 
     def validation_step(self, batch: Batch, batch_index: int) -> None:
         """Answer one batch of middle crops."""
-        waveforms, positions = batch
-        with torch.autocast(self.device.type, enabled=False):
-            features = self.trained.front_end(waveforms)
-        self._answers.append((self.trained.logits(features).cpu(), positions.cpu()))
+        heard, positions = batch
+        self._answers.append((self.trained.logits(self._hear(heard)).cpu(), positions.cpu()))
 
     def on_validation_epoch_end(self) -> None:
         """Measure the validation part and lower the learning rate on a plateau."""
@@ -176,18 +206,23 @@ class TrainingModule(lightning.LightningModule):
             "validation_accuracy": metrics.accuracy(counts),
             "validation_uar": metrics.uar(counts),
         }
-        self._validated = values
+        # Every process has heard all of it; one decides for all, since other machines may round otherwise.
+        self._validated = values = self.trainer.strategy.broadcast(values)
         self.log_dict(values)  # for early stopping
         if self._plateau is not None:
             self._plateau.step(values["validation_loss"])
 
     def epoch_figures(self) -> dict[str, float]:
-        """Return the epoch's loss and accuracy, its learning rate, and what was validated in it, if so."""
-        loss, accuracy = np.mean(self._losses, axis=0)
+        """Return the epoch's loss and accuracy, its learning rate, and what was validated in it, if so.
+
+        They are means over all processes, each of which must ask.
+        """
+        means = torch.from_numpy(np.mean(self._losses, axis=0)).to(self.device)
+        loss, accuracy = self.trainer.strategy.reduce(means, reduce_op="mean").tolist()
         rate = self.trainer.optimizers[0].param_groups[0]["lr"]
         return {
-            "train_loss": float(loss),
-            "train_accuracy": float(accuracy),
+            "train_loss": loss,
+            "train_accuracy": accuracy,
             **self._validated,
             "learning_rate": rate,
         }
@@ -231,6 +266,18 @@ class TrainingModule(lightning.LightningModule):
         self._restored_plateau = checkpoint.get("plateau")
         if self._plateau is not None and self._restored_plateau:
             self._plateau.load_state_dict(self._restored_plateau)
+
+    def _hear(self, heard: Tensor) -> Tensor:
+        """Return what the network hears of a batch, in full precision; stored features it is already."""
+        if self._features:
+            return heard
+        with torch.no_grad(), torch.autocast(self.device.type, enabled=False):
+            return self.recogniser.front_end(heard)  # type: ignore[no-any-return]
+
+    def _dense_penalty(self) -> Tensor:
+        """Return the squared weights of the network's dense layers, times ``dense_l2``."""
+        squares = torch.stack([layer.weight.square().sum() for layer in self._dense])
+        return self.recipe.training.dense_l2 * squares.sum()
 
     def _loss(self, logits: Tensor, targets: Tensor, allowed: Tensor) -> Tensor:
         """Return the cross-entropy over the emotions that each clip's corpus has, smoothed over those alone.

@@ -1,31 +1,43 @@
 """Lightning's trainer as trainings here use it: quiet, one row an epoch in a log, resumable after any end."""
 
 import logging
+import os
+import pickle
+import re
 import signal
+import socket
 import time
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import lightning
 import torch
+from lightning.fabric.plugins.environments.lightning import LightningEnvironment, find_free_network_port
 from lightning.pytorch.callbacks import Callback, EarlyStopping
 from lightning.pytorch.trainer.states import TrainerStatus
 
+from vocalics.lab.devices import MEETING_PLACE, n_devices, n_processes, on_first_machine, on_gpu
 from vocalics.lab.log import log_epoch
 from vocalics.lab.module import TrainingModule
 from vocalics.lab.progress import Bar, Progress, Tell
+from vocalics.lab.ranks import Hear, run_ranks
 
 #: Lines told over a whole training, about.
 LINES = 10
+
+#: Lightning's names of ways to start processes, which is done here.
+_OWN_START = re.compile(r"^ddp_(spawn|fork|notebook)")
 
 
 def run_epochs(module: TrainingModule, run: Path, progress: Progress, tell: Tell) -> None:
     """Train a module to its recipe's last epoch, from the run's last whole epoch on where there is one.
 
-    Afterwards the module holds the weights that the recipe selects.
+    Afterwards the module holds the weights that the recipe selects. Where the recipe asks for several devices
+    or machines, each device has a process of its own, which ends with this call.
 
     Parameters
     ----------
@@ -38,23 +50,68 @@ def run_epochs(module: TrainingModule, run: Path, progress: Progress, tell: Tell
 
     Raises
     ------
+    TrainingError
+        The training diverged, or one of its processes was ended.
     KeyboardInterrupt
         Somebody pressed Ctrl-C; the epochs that were whole are kept.
     """
-    with _quiet(), progress("training") as bar:
+    last = run / "last.ckpt"
+    resumed = last if last.is_file() else None
+    with progress("training") as bar:
+        if n_processes(module.recipe.trainer) == 1:
+            _train(module, run, resumed, bar, tell)
+        else:
+            _train_in_processes(module, run, resumed, bar, tell)
+    if on_first_machine(module.recipe.trainer):
+        kept = run / f"{module.recipe.training.select}.ckpt"
+        # What is loaded was written here, and holds nothing but numbers: no pickle is executed.
+        module.load_state_dict(torch.load(kept, map_location="cpu", weights_only=True)["state_dict"])
+
+
+def _train(module: TrainingModule, run: Path, resumed: Path | None, bar: Bar | None, tell: Tell) -> None:
+    """Train in this process."""
+    with _quiet():
         trainer = _trainer(module, run, bar, tell)
         before = signal.getsignal(signal.SIGINT)
-        last = run / "last.ckpt"
         try:
-            # What is loaded was written here, and holds nothing but numbers: no pickle is executed.
-            trainer.fit(module, ckpt_path=last if last.is_file() else None, weights_only=True)
+            trainer.fit(module, ckpt_path=resumed, weights_only=True)
         except SystemExit:  # Lightning's answer to Ctrl-C, after which it is deaf to the next
             if trainer.state.status is not TrainerStatus.INTERRUPTED:
                 raise
             signal.signal(signal.SIGINT, before)
             raise KeyboardInterrupt from None
-    if module.recipe.training.select == "best":
-        module.load_state_dict(torch.load(run / "best.ckpt", weights_only=True)["state_dict"])
+
+
+def _train_in_processes(
+    module: TrainingModule, run: Path, resumed: Path | None, bar: Bar | None, tell: Tell
+) -> None:
+    """Train in a process for each device of this machine; the first machine's first one is heard here."""
+
+    def hear(said: str | tuple[int, int | None]) -> None:
+        if isinstance(said, str):
+            tell(said)
+        elif bar:
+            bar(*said)
+
+    place = {name: os.environ.get(name, "") for name in MEETING_PLACE}
+    if module.recipe.trainer.num_nodes == 1:
+        place = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(find_free_network_port()), "NODE_RANK": "0"}
+    # As bytes: multiprocessing would hand all processes the same weights in shared memory.
+    work = partial(_train_as_rank, pickle.dumps(module), run, resumed, place)
+    run_ranks(work, n_devices(module.recipe.trainer), hear)
+
+
+def _train_as_rank(
+    packed: bytes, run: Path, resumed: Path | None, place: dict[str, str], rank: int, say: Hear
+) -> None:
+    """Train as one of several processes, which Lightning then does not start itself."""
+    os.environ |= place | {"LOCAL_RANK": str(rank)}
+    module: TrainingModule = pickle.loads(packed)
+    if module.recipe.trainer.num_nodes == 1:
+        # Without it gloo looks for this machine's name in the network, where it may have none.
+        loops = [name for _, name in socket.if_nameindex() if name in ("lo", "lo0")]
+        os.environ |= {"GLOO_SOCKET_IFNAME": loops[0]} if loops else {}
+    _train(module, run, resumed, lambda done, of: say((done, of)), say)
 
 
 def _trainer(module: TrainingModule, run: Path, bar: Bar | None, tell: Tell) -> lightning.Trainer:
@@ -70,10 +127,11 @@ def _trainer(module: TrainingModule, run: Path, bar: Bar | None, tell: Tell) -> 
     callbacks.append(_LastCheckpoint(run / "last.ckpt"))  # after the others: it keeps their states
     return lightning.Trainer(
         max_epochs=settings.epochs,
-        accelerator=devices.accelerator if torch.cuda.is_available() else "cpu",
-        devices=devices.devices,
-        strategy=devices.strategy,
+        accelerator="gpu" if on_gpu(devices) else "cpu",
+        devices=n_devices(devices),
+        strategy=_OWN_START.sub("ddp", devices.strategy),
         num_nodes=devices.num_nodes,
+        plugins=[LightningEnvironment()],
         precision=best_precision(settings.precision),
         gradient_clip_val=settings.gradient_clip,
         reload_dataloaders_every_n_epochs=1,
@@ -128,7 +186,9 @@ class _Log(Callback):
         self._module, self._run = module, run
 
     def on_train_epoch_end(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
-        log_epoch(self._run, trainer.current_epoch, self._module.epoch_figures())
+        figures = self._module.epoch_figures()  # every process is asked: they are means over all
+        if trainer.is_global_zero:
+            log_epoch(self._run, trainer.current_epoch, figures)
 
 
 class _Told(Callback):
@@ -142,7 +202,7 @@ class _Told(Callback):
         self._batches = int(trainer.estimated_stepping_batches)
 
     def on_train_batch_end(self, trainer: lightning.Trainer, *_: Any) -> None:
-        if self._bar:
+        if self._bar and trainer.is_global_zero:
             self._bar(trainer.global_step, self._batches)
 
     def on_train_epoch_end(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
@@ -151,7 +211,9 @@ class _Told(Callback):
         if done % (checks * settings.check_every) == 0 or done in (self._first + 1, settings.epochs):
             spent_s = time.monotonic() - self._started_s
             left_s = spent_s / (done - self._first) * (settings.epochs - done)
-            self._tell(epoch_line(done, settings.epochs, self._module.epoch_figures(), left_s))
+            line = epoch_line(done, settings.epochs, self._module.epoch_figures(), left_s)
+            if trainer.is_global_zero:
+                self._tell(line)
 
 
 def epoch_line(done: int, epochs: int, figures: dict[str, float], left_s: float) -> str:

@@ -20,6 +20,14 @@ class Cnn2d(nn.Module):
         Widths of the dense layers; the last one is the utterance embedding.
     dropout
         Before each dense layer.
+    keep_rows
+        Average over time alone, so that the dense layers know which rows a pattern was found in; otherwise
+        over rows and time.
+
+    Raises
+    ------
+    ValueError
+        More blocks than the rows can be halved.
     """
 
     def __init__(
@@ -28,8 +36,14 @@ class Cnn2d(nn.Module):
         channels: Sequence[int] = (32, 64, 128),
         dense: Sequence[int] = (256, 128),
         dropout: float = 0.3,
+        keep_rows: bool = False,
     ) -> None:
         super().__init__()
+        bands = n_features // 2 ** len(channels)
+        if not bands:
+            raise ValueError(
+                f"{n_features} rows of features cannot be halved {len(channels)} times; take fewer channels"
+            )
         blocks: list[nn.Module] = []
         inputs = 1
         for outputs in channels:
@@ -41,6 +55,8 @@ class Cnn2d(nn.Module):
             ]
             inputs = outputs
         self.convolutions = nn.Sequential(*blocks)
+        self.keep_rows = keep_rows
+        inputs = inputs * bands if keep_rows else inputs
         layers: list[nn.Module] = []
         for outputs in dense:
             layers += [nn.Dropout(dropout), nn.Linear(inputs, outputs), nn.ReLU()]
@@ -51,5 +67,5 @@ class Cnn2d(nn.Module):
     def forward(self, features: Tensor) -> NetworkOutput:
         """Embed features (batch, n_features, frames)."""
         maps = self.convolutions(features[:, None])  # (batch, channels, n_features // 8, frames // 8)
-        pooled = maps.mean(dim=(2, 3))  # (batch, channels)
+        pooled = maps.mean(dim=3).flatten(1) if self.keep_rows else maps.mean(dim=(2, 3))
         return NetworkOutput(self.dense(pooled), None)

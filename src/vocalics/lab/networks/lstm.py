@@ -5,10 +5,11 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 
 from vocalics.lab.networks.output import NetworkOutput
+from vocalics.lab.networks.pooling import POOLINGS, require_pooling
 
 
 class Lstm(nn.Module):
-    """LSTM on frames; the state after the last frame goes through dense layers.
+    """LSTM on frames; its state after the last frame, or the mean of all, goes through dense layers.
 
     Parameters
     ----------
@@ -18,10 +19,19 @@ class Lstm(nn.Module):
         Of each LSTM layer.
     layers
         LSTM layers.
+    bidirectional
+        Whether a second LSTM reads the frames backwards.
+    pooling
+        What of the last layer enters the dense ones: ``last``, the state after the last frame, or ``mean``.
     dense
         Widths of the dense layers; the last one is the utterance embedding.
     dropout
         Between LSTM layers and before each dense layer.
+
+    Raises
+    ------
+    ValueError
+        An unknown pooling.
     """
 
     def __init__(
@@ -29,15 +39,23 @@ class Lstm(nn.Module):
         n_features: int,
         units: int = 128,
         layers: int = 2,
+        bidirectional: bool = False,
+        pooling: str = "last",
         dense: Sequence[int] = (64,),
         dropout: float = 0.3,
     ) -> None:
         super().__init__()
         self.lstm = nn.LSTM(
-            n_features, units, layers, batch_first=True, dropout=dropout if layers > 1 else 0.0
+            n_features,
+            units,
+            layers,
+            batch_first=True,
+            dropout=dropout if layers > 1 else 0.0,
+            bidirectional=bidirectional,
         )
+        self.pooling = require_pooling(pooling)
         stack: list[nn.Module] = []
-        inputs = units
+        inputs = units * (2 if bidirectional else 1)
         for outputs in dense:
             stack += [nn.Dropout(dropout), nn.Linear(inputs, outputs), nn.ReLU()]
             inputs = outputs
@@ -46,5 +64,5 @@ class Lstm(nn.Module):
 
     def forward(self, features: Tensor) -> NetworkOutput:
         """Embed features (batch, n_features, frames)."""
-        steps, _ = self.lstm(features.transpose(1, 2))  # (batch, frames, units)
-        return NetworkOutput(self.dense(steps[:, -1]).float(), None)
+        steps, _ = self.lstm(features.transpose(1, 2))  # (batch, frames, units or twice as many)
+        return NetworkOutput(self.dense(POOLINGS[self.pooling](steps)).float(), None)

@@ -54,8 +54,8 @@ NETWORKS: dict[str, NetworkInfo] = {
         NetworkInfo(
             "cnn_lstm",
             CnnLstm,
-            minimum_frames=4,
-            description="1-D convolutions over time with the features as channels, LSTM",
+            minimum_frames=8,
+            description="2-D convolutions over features and time, LSTM over time",
         ),
         NetworkInfo("lstm", Lstm, minimum_frames=1, description="LSTM layers over the frames, dense layers"),
         NetworkInfo(

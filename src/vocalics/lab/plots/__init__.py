@@ -8,7 +8,8 @@ Titles say what is seen; `title` puts another in their place. Rates are 0 to 1 a
     training.py     curves of a training, with polynomial fits
     answers.py      confusion matrix, recall and precision of each emotion, figures of every speaker
     confidence.py   reliability; risk and coverage
-    intervals.py    figures with intervals, one a row: leaderboard, adaptation
+    intervals.py    figures with intervals, one a row, such as adaptation
+    standings.py    the leaderboard: claim, random and speaker side by side
     sounds.py       waveforms and spectrograms
     corpus.py       class balance, durations, features by emotion, a map of embeddings
 """
@@ -16,8 +17,9 @@ Titles say what is seen; `title` puts another in their place. Rates are 0 to 1 a
 from vocalics.lab.plots.answers import confusion_matrix, groups, per_class_bars
 from vocalics.lab.plots.confidence import reliability_diagram, risk_coverage
 from vocalics.lab.plots.corpus import Measured, class_balance, distributions, embedding_map, speaker_balance
-from vocalics.lab.plots.intervals import IntervalRow, interval_rows, leaderboard
+from vocalics.lab.plots.intervals import IntervalRow, interval_rows
 from vocalics.lab.plots.sounds import Sound, waveforms_and_spectrograms
+from vocalics.lab.plots.standings import leaderboard
 from vocalics.lab.plots.training import PolynomialFit, polynomial_fits, training_curves
 
 __all__ = [

@@ -6,79 +6,46 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from vocalics.errors import RecipeError
+from vocalics.lab.recipes.closed import Closed, Count, Positive, Share
+from vocalics.lab.recipes.feature_settings import (
+    DELTA_WIDTH,
+    FEATURE_SETTINGS,
+    FeatureSettings,
+    LogMel,
+    Mel,
+    Mfcc,
+)
 
-Share = Annotated[float, Field(ge=0, le=1)]
-Positive = Annotated[float, Field(gt=0)]
-Count = Annotated[int, Field(ge=1)]
 #: Below half the tempo the time stretcher draws from the machine's own randomness: no run would repeat.
 Tempo = Annotated[float, Field(ge=0.5)]
 
 
-class _Settings(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-class Mel(_Settings):
-    """Mel power spectrogram."""
-
-    name: Literal["mel"] = "mel"
-    n_mels: Count = 128
-    fmin: float = Field(default=0.0, ge=0)
-    fmax: Positive | None = None
-
-
-class LogMel(_Settings):
-    """Log-mel spectrogram in dB under the clip's maximum, floored at `top_db`."""
-
-    name: Literal["log_mel"] = "log_mel"
-    n_mels: Count = 128
-    fmin: float = Field(default=0.0, ge=0)
-    fmax: Positive | None = None
-    top_db: Positive = 80.0
-
-
-Feature = Annotated[Mel | LogMel, Field(discriminator="name")]
-
-#: Settings of every feature by the name that a recipe gives it.
-FEATURE_SETTINGS: dict[str, type[BaseModel]] = {"mel": Mel, "log_mel": LogMel}
-
-
-class FeatureSettings(_Settings):
-    """The front end: one shared spectrum, a stack of features over it, a normalisation.
-
-    ``level`` subtracts the clip's mean over all rows and frames, ``utterance`` gives each row of a clip mean
-    0 and deviation 1, ``training`` does so with statistics of the training part.
-    """
-
-    n_fft: Count = 512
-    hop_length: Count = 256
-    win_length: Count | None = None
-    stack: tuple[Feature, ...] = Field(min_length=1)
-    normalisation: Literal["none", "level", "utterance", "training"] = "training"
-    frames: Count | None = None
-
-    @model_validator(mode="after")
-    def _window_fits(self) -> "FeatureSettings":
-        if self.win_length and self.win_length > self.n_fft:
-            raise ValueError(f"win_length is {self.win_length}; it cannot be longer than n_fft, {self.n_fft}")
-        return self
-
-
-class NetworkSettings(_Settings):
+class NetworkSettings(Closed):
     """Which network, with its own parameters; the network's class knows and checks them."""
 
     name: str
-    parameters: dict[str, Any] = {}
+    parameters: dict[str, Any] = Field(default_factory=dict)
 
 
-class AugmentationSettings(_Settings):
-    """Changes to training clips, drawn anew each epoch; the validation and test parts are never changed."""
+class AugmentationSettings(Closed):
+    """Changes to training clips; the validation and test parts are never changed.
+
+    They are drawn anew each epoch. With ``copies`` the changes to the waveform are drawn so often and no
+    more; the epochs go round among these copies and the clip as it is, so features are computed once.
+
+    ``noise_factor`` is the deviation of white noise in units of full scale, added to the waveform with
+    ``noise_probability`` as the noise by SNR is; ``feature_noise`` that of noise added to the normalised
+    features. Shifts are up to so many seconds, or feature frames, either way.
+    """
+
+    copies: int | None = Field(default=None, ge=0)
 
     speed: tuple[Positive, Positive] | None = None
     gain_db: tuple[float, float] | None = None
+    noise_factor: Positive | None = None
     noise_snr_db: tuple[float, float] | None = None
     noise_probability: Share = 0.5
     pitch_semitones: tuple[float, float] | None = None
@@ -86,6 +53,8 @@ class AugmentationSettings(_Settings):
     stretch: tuple[Tempo, Tempo] | None = None
     stretch_probability: Share = 0.3
     shift_s: Positive | None = None
+    shift_frames: int = Field(default=0, ge=0)
+    feature_noise: float = Field(default=0.0, ge=0)
     frequency_masks: int = Field(default=0, ge=0)
     frequency_mask_share: Share = 0.15
     time_masks: int = Field(default=0, ge=0)
@@ -93,22 +62,32 @@ class AugmentationSettings(_Settings):
     mixup_alpha: float = Field(default=0.0, ge=0)
     mixup_probability: Share = 0.5
 
+    @property
+    def n_copies(self) -> int | None:
+        """Changed copies that a clip's waveform has; None where it is changed anew each epoch."""
+        ranges = (self.speed, self.gain_db, self.noise_snr_db, self.pitch_semitones, self.stretch)
+        changes = any(ranges) or self.noise_factor or self.shift_s
+        return self.copies if changes else 0
 
-class TrainingSettings(_Settings):
+
+class TrainingSettings(Closed):
     """The optimisation.
 
     ``crop_s`` is the range from which each batch draws its length; a clip shorter than the batch is padded
-    with silence. ``balance_corpora`` draws from each corpus as many clips an epoch as the smallest has.
+    with silence. None takes clips undivided, as recognition does, which needs features of a fixed number of
+    frames. ``dense_l2`` adds the squared weights of the network's dense layers, times that, to the loss.
+    ``balance_corpora`` draws from each corpus as many clips an epoch as the smallest has.
     ``select`` says which epoch is kept: the last, or the one with the lowest validation loss. ``check_every``
     is in epochs.
     """
 
     epochs: Count
     batch_size: Count = 32
-    crop_s: tuple[Positive, Positive]
+    crop_s: tuple[Positive, Positive] | None
     optimiser: Literal["adam", "adamw"] = "adamw"
     learning_rate: Positive = 1e-3
     weight_decay: float = Field(default=0.01, ge=0)
+    dense_l2: float = Field(default=0.0, ge=0)
     schedule: Literal["one_cycle", "plateau", "constant"] = "one_cycle"
     warmup_share: Share = 0.1
     plateau_factor: Share = 0.5
@@ -128,7 +107,7 @@ class TrainingSettings(_Settings):
     check_every: Count = 1
 
 
-class TrainerSettings(_Settings):
+class TrainerSettings(Closed):
     """Handed to Lightning as it is: several devices and machines."""
 
     accelerator: Literal["auto", "cpu", "gpu"] = "auto"
@@ -137,14 +116,14 @@ class TrainerSettings(_Settings):
     num_nodes: Count = 1
 
 
-class Recipe(_Settings):
+class Recipe(Closed):
     """All that makes a model, apart from the audio."""
 
     name: str = Field(pattern=r"^[a-z][a-z0-9-]*$")
     description: str
     corpora: tuple[str, ...] = Field(min_length=1)
     emotions: tuple[str, ...] = Field(min_length=2)
-    merge: dict[str, str] = {}
+    merge: dict[str, str] = Field(default_factory=dict)
     claim: str | None = None
     sample_rate: int = Field(default=16_000, ge=8_000, le=48_000)
     bandwidth_hz: Positive = 8_000.0
@@ -174,6 +153,42 @@ class Recipe(_Settings):
         return self
 
     @model_validator(mode="after")
+    def _clips_make_batches(self) -> "Recipe":
+        crop_s, frames = self.training.crop_s, self.features.fixed_frames
+        if crop_s is None and frames is None:
+            raise ValueError(
+                "training.crop_s is null, so clips of all lengths come undivided; give features.frames or "
+                "features.functionals, which make them alike, or a crop_s such as [3.0, 3.0]"
+            )
+        if crop_s is not None and self.augmentation.copies is not None:
+            raise ValueError(
+                "augmentation.copies is for clips that come undivided (training.crop_s null), and crops are "
+                "drawn anew each epoch; leave it out"
+            )
+        heard = frames or self._frames_in(crop_s[0] if crop_s else self.minimum_s)
+        if self.augmentation.shift_frames >= heard:
+            raise ValueError(
+                f"augmentation.shift_frames is {self.augmentation.shift_frames}; give fewer than the {heard} "
+                "frames that a clip comes with"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _deltas_have_neighbours(self) -> "Recipe":
+        crop_s = self.training.crop_s
+        shortest_s = min(self.minimum_s, crop_s[0]) if crop_s else self.minimum_s
+        frames = self._frames_in(shortest_s)
+        if frames < DELTA_WIDTH and any(getattr(part, "deltas", 0) for part in self.features.stack):
+            raise ValueError(
+                f"the shortest clip or crop, {shortest_s:g} s, has {frames} frames, and deltas need "
+                f"{DELTA_WIDTH}; raise minimum_s or training.crop_s, or lower features.hop_length"
+            )
+        return self
+
+    def _frames_in(self, duration_s: float) -> int:
+        return 1 + int(duration_s * self.sample_rate) // self.features.hop_length
+
+    @model_validator(mode="after")
     def _emotions_differ(self) -> "Recipe":
         if len(set(self.emotions)) != len(self.emotions):
             raise ValueError("emotions names one emotion twice")
@@ -183,6 +198,8 @@ class Recipe(_Settings):
     def _filters_lie_in_the_band(self) -> "Recipe":
         highest = self.sample_rate / 2
         for position, part in enumerate(self.features.stack):
+            if not isinstance(part, Mel | LogMel | Mfcc):
+                continue
             fmax = highest if part.fmax is None else part.fmax
             if not part.fmin < fmax <= highest:
                 raise ValueError(

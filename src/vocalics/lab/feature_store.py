@@ -1,0 +1,177 @@
+"""Feature stacks of whole clips and their changed copies, computed once and memory-mapped."""
+
+import copy
+import hashlib
+import inspect
+import json
+import os
+from importlib.metadata import version
+from pathlib import Path
+from types import ModuleType
+from typing import TypeVar
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from vocalics.lab import augment
+from vocalics.lab import features as features_package
+from vocalics.lab.corpora import cache_folder
+from vocalics.lab.dataset import AudioStore, clip_rng, utterance_number
+from vocalics.lab.features.stack import FrontEnd
+from vocalics.lab.manifest import Manifest
+from vocalics.lab.recipes import feature_settings
+from vocalics.lab.recipes.schema import Recipe
+
+Number = TypeVar("Number", np.float32, np.int32)
+
+#: Augmentation settings that change the features, not the waveform, and so do not change what is stored.
+_AFTER_THE_WAVEFORM = {
+    "shift_frames",
+    "feature_noise",
+    "frequency_masks",
+    "frequency_mask_share",
+    "time_masks",
+    "time_mask_share",
+    "mixup_alpha",
+    "mixup_probability",
+}
+
+#: What computes the stacks with our own code.
+_LIBRARIES = ("audiomentations", "librosa", "numpy", "scipy", "soxr", "torch")
+
+
+class FeatureStore:
+    """Feature stacks before normalisation, of clips as they are and of changed copies of them.
+
+    Where the recipe bounds the copies (``augmentation.copies``, or no change to the waveform at all), each
+    stack is computed when it is first asked for and kept in a memory-mapped file, which all folds and
+    processes share. The file is named by a digest of all that decides on what is in it, the code included.
+
+    Parameters
+    ----------
+    recipe
+        With ``training.crop_s`` None: its features have a fixed number of frames.
+    audio
+        Decoded clips.
+    front_end
+        Of the recipe; its statistics are not needed. A copy of it works on the processor.
+    folder
+        Where the file lies; by default in the cache folder.
+    """
+
+    def __init__(
+        self, recipe: Recipe, audio: AudioStore, front_end: FrontEnd, folder: Path | None = None
+    ) -> None:
+        self._audio, self._front_end = audio, copy.deepcopy(front_end).cpu()  # a model may leave for a GPU
+        self._augmentation, self._seed = recipe.augmentation, recipe.training.seed
+        self._sample_rate, self._longest = recipe.sample_rate, round(recipe.window_s * recipe.sample_rate)
+        self._copies = recipe.augmentation.n_copies
+        frames = recipe.features.fixed_frames or 0
+        self._shape = (len(audio) * (1 + (self._copies or 0)), front_end.n_features, frames)
+        folder = folder or cache_folder() / "features"
+        self._path = folder / f"{_key(recipe, audio)}.float32"
+        folder.mkdir(parents=True, exist_ok=True)
+        self._open()
+
+    def __getstate__(self) -> dict[str, object]:
+        """Travel to a worker process without the maps: pickled, they would carry every stack."""
+        return {name: value for name, value in vars(self).items() if name not in ("_stacks", "_lengths")}
+
+    def __setstate__(self, state: dict[str, object]) -> None:
+        """Open the maps again."""
+        vars(self).update(state)
+        self._open()
+
+    def draw(self, epoch: int, utterance_id: str) -> int:
+        """Say which copy an epoch hears: 0 is the clip as it is; without copies every epoch has its own."""
+        if self._copies is None:
+            return epoch + 1
+        return (epoch + utterance_number(utterance_id)) % (self._copies + 1)
+
+    def stack(self, utterance_id: str, draw: int = 0) -> Tensor:
+        """Return the stack (n_features, frames) of a clip; draw 0 is the clip as it is."""
+        if draw > (self._copies or 0):
+            return self._compute(utterance_id, draw)
+        row = self._audio.position(utterance_id) * (1 + (self._copies or 0)) + draw
+        if not self._lengths[row]:
+            stack = self._compute(utterance_id, draw).numpy()
+            self._stacks[row, :, : stack.shape[1]] = stack
+            self._lengths[row] = stack.shape[1]  # last: it says that the stack is whole
+        return torch.from_numpy(np.array(self._stacks[row, :, : self._lengths[row]]))
+
+    def _compute(self, utterance_id: str, draw: int) -> Tensor:
+        samples = self._audio[utterance_id]
+        if draw:
+            rng = clip_rng(self._seed, draw, utterance_id)
+            samples = augment.augment_waveform(samples, self._augmentation, self._sample_rate, rng)
+        with torch.no_grad():
+            return self._front_end.stack(torch.from_numpy(samples[: self._longest].copy())[None])[0]
+
+    def _open(self) -> None:
+        self._stacks: npt.NDArray[np.float32] = _shared(self._path, np.float32, self._shape)
+        lengths = self._path.with_suffix(".lengths")
+        self._lengths: npt.NDArray[np.int32] = _shared(lengths, np.int32, self._shape[:1])
+
+
+class WholeClips(Dataset[tuple[Tensor, int]]):
+    """Features of whole clips, addressed by (epoch, position, anything).
+
+    Parameters
+    ----------
+    store
+        Their stacks.
+    front_end
+        With the statistics of the training part; a copy of it works on the processor.
+    manifest
+        The part.
+    changed
+        Whether copies are heard, or the clips as they are.
+    """
+
+    def __init__(self, store: FeatureStore, front_end: FrontEnd, manifest: Manifest, changed: bool) -> None:
+        self._store, self._manifest, self._changed = store, manifest, changed
+        self._front_end = copy.deepcopy(front_end).cpu()
+
+    def __len__(self) -> int:
+        return len(self._manifest)
+
+    def __getitem__(self, key: tuple[int, int, int]) -> tuple[Tensor, int]:
+        """Return what the network hears, (n_features, frames), and the clip's position in the manifest."""
+        epoch, position, _ = key
+        name = self._manifest.utterances[position].id
+        stack = self._store.stack(name, self._store.draw(epoch, name) if self._changed else 0)
+        with torch.no_grad():
+            return self._front_end.finish(stack[None])[0], position
+
+
+def _key(recipe: Recipe, audio: AudioStore) -> str:
+    """Digest of all that decides on the stacks: audio, settings, and the code that computes them."""
+    code = hashlib.sha256()
+    for path in [*_sources(features_package), *map(Path, map(inspect.getfile, (augment, feature_settings)))]:
+        code.update(path.read_bytes())
+    what = [
+        audio.name,
+        recipe.window_s,
+        recipe.features.model_dump(mode="json", exclude={"normalisation"}),
+        code.hexdigest(),
+        *(version(name) for name in _LIBRARIES),
+    ]
+    if recipe.augmentation.n_copies:
+        changes = recipe.augmentation.model_dump(mode="json", exclude=_AFTER_THE_WAVEFORM)
+        what += [recipe.training.seed, changes]
+    return hashlib.sha256(json.dumps(what).encode()).hexdigest()[:24]
+
+
+def _sources(package: ModuleType) -> list[Path]:
+    return sorted(Path(inspect.getfile(package)).parent.glob("*.py"))
+
+
+def _shared(path: Path, kind: type[Number], shape: tuple[int, ...]) -> npt.NDArray[Number]:
+    """Map a file of that shape, zeros where nothing was written yet; several processes may do so at once."""
+    size = int(np.prod(shape)) * np.dtype(kind).itemsize
+    with path.open("ab") as file:
+        os.truncate(file.fileno(), size)  # grows it without taking room on the disk, or leaves it as it is
+    return np.memmap(path, dtype=kind, mode="r+", shape=shape)
