@@ -1,17 +1,23 @@
 """Write the figures of docs/leakage.md from docs/results/leakage: python docs/make_leakage.py [--check].
 
-The results were written by ``vocalics benchmark``, by the command that the page gives.
+The results were written by ``vocalics benchmark``, by the commands that the page gives.
 """
 
 import argparse
 import sys
 from pathlib import Path
 
-from vocalics.lab.leak_report import Leak, difference_text, leak_table, list_leaks
+from vocalics.lab.leaderboard import summarise
+from vocalics.lab.leak_report import Leak, leak_table, list_leaks
+from vocalics.lab.standings import figure_text
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "leakage.md"
 RESULTS = ROOT / "docs" / "results" / "leakage"
+
+#: Folds of `random` that take as many steps as the leaky ones.
+AS_MANY_STEPS = RESULTS / "as-many-steps" / "cnn1d" / "ravdess" / "random"
+
 BEGIN, END = "<!-- figures: ", "<!-- end of figures -->"
 
 
@@ -23,39 +29,35 @@ def main() -> int:
     )
     wanted = parser.parse_args()
     current = PAGE.read_text()
-    fresh = with_figures(current, list_leaks(RESULTS))
+    fresh = with_figures(current, "\n".join(figures(leak) for leak in list_leaks(RESULTS)))
     if wanted.check:
         return int(current != fresh)
     PAGE.write_text(fresh)
     return 0
 
 
-def with_figures(page: str, leaks: list[Leak]) -> str:
-    """Return the page's text with its figures made anew."""
+def with_figures(page: str, made: str) -> str:
+    """Return the page's text with the figures between its marks made anew."""
     begin = page.index("\n", page.index(BEGIN)) + 1
-    return page[:begin] + "\n".join(figures(leak) for leak in leaks) + page[page.index(END) :]
+    return page[:begin] + made + page[page.index(END) :]
 
 
 def figures(leak: Leak) -> str:
-    """Return what is told of one leak: its table, what it comes to, and the command."""
+    """Return what is told of one leak: its table, what it comes to, and the commands."""
     _, unchanged, *honest = leak.rows
-    told = {row.protocol: row for row in (unchanged, *honest)}
+    control = summarise(sorted(AS_MANY_STEPS.glob("fold-*.json")))
     lines = [
-        f"{leak.title}, rates in percent, 95 % intervals by bootstrap over speakers in brackets:",
+        f"{leak.title}; rates in percent, 95 % intervals by bootstrap over speakers in brackets:",
         "",
         leak_table(leak),
         "",
-        f"On the same {unchanged.clips:,} unchanged clips: {percent(unchanged.accuracy.mean)} with the leak, "
+        f"Accuracy on the same {unchanged.clips:,} clips: {percent(unchanged.accuracy.mean)} with the leak, "
         + ", ".join(f"{percent(row.accuracy.mean)} under `{row.protocol}`" for row in honest)
-        + ".",
-        *(
-            f"`{name}` is above `speaker` by {difference_text(row.above_speaker)} points."
-            for name, row in told.items()
-            if row.above_speaker
-        ),
+        + f"; `random` with as many steps as the leak takes has {figure_text(control, 'accuracy')}.",
         "",
         "```sh",
         leak.command,
+        control["command"],
         "```",
         "",
     ]

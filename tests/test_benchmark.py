@@ -306,12 +306,12 @@ def test_an_empty_folder_is_refused(tmp_path):
 def test_one_command_compares_the_mixed_model_with_those_of_one_gender(tiny, command, tmp_path, monkeypatch):
     monkeypatch.setattr(benchmark, "fit", lambda *_, **__: tiny.model)  # one model stands for every fold
     monkeypatch.setenv("VOCALICS_CACHE", str(tiny.cache))
-    call = ("benchmark", tiny.recipe_file, "--data", tiny.data, "--protocol", "random", "-o", tmp_path / "b")
+    call = ("benchmark", tiny.recipe_file, "--data", tiny.data, "-o", tmp_path / "b")
     run = command(*call, "--gender", "female", "--gender", "mixed")
     assert run.code == 0
-    _, _, table = run.out.partition("tiny, mixed, female and male models: ravdess, protocol random")
-    columns, mixed, female = table.strip().splitlines()[-3:]
-    assert "train accuracy" in columns
+    _, _, table = run.out.partition("tiny, mixed, female and male models: ravdess, protocol speaker")
+    *columns, mixed, female = table.strip().splitlines()
+    assert {"train", "accuracy", "UAR", "claim"} <= set(" ".join(columns).split())
     assert (mixed.split()[0], female.split()[0]) == ("mixed", "female")
     told = {row["gender"]: row for row in json.loads((tmp_path / "b/leaderboard.json").read_text())}
     assert told.keys() == {None, "female"}
@@ -319,7 +319,7 @@ def test_one_command_compares_the_mixed_model_with_those_of_one_gender(tiny, com
     assert female.split()[-1] == f"{100 * told['female']['accuracy']['mean']:.1f}"
     assert "## Mixed, female and male models" in (tmp_path / "b/leaderboard.md").read_text()
     alone = command(*call, "--gender", "female")
-    assert "tested on ravdess: protocol random, female speakers, 5 of 5 folds" in alone.out
+    assert "tested on ravdess: protocol speaker, female speakers, 3 of 3 folds" in alone.out
     assert "mixed" not in alone.out
 
 

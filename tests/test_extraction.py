@@ -1,17 +1,12 @@
 """Features of many recordings in one file: sounds with known features, tables, archives, and processes."""
 
+import csv
 import errno
 import io
-import multiprocessing
 import os
 import re
-import signal
-import subprocess
-import sys
-import time
 import zipfile
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -30,14 +25,10 @@ from vocalics import audio
 from vocalics.errors import AudioError, CorpusError, UsageError
 from vocalics.lab import feature_files
 from vocalics.lab.extraction import FUNCTIONALS, Extractor, choose_functionals, extract, summarise
-from vocalics.lab.feature_files import Content, frame_archive
-from vocalics.lab.features.stack import FEATURES, FrontEnd
+from vocalics.lab.feature_files import Content, csv_table, frame_archive
+from vocalics.lab.features.stack import FrontEnd
 from vocalics.lab.manifest import COLUMNS, Manifest, load_manifest
-from vocalics.lab.processes import AHEAD, map_in_order
-from vocalics.lab.recipes.feature_settings import FEATURE_SETTINGS
 from vocalics.lab.recipes.schema import parse_recipe
-
-ROOT = Path(__file__).parents[1]
 
 RATE = 16_000
 TONE_HZ, AMPLITUDE = 1_000.0, 0.5  # the tone lies on a bin of 512 points at 16 kHz, 31.25 Hz each
@@ -251,6 +242,15 @@ def test_csv_and_parquet_hold_the_same(manifest, tmp_path):
     assert told[list(COLUMNS)].to_dict("list") == table[list(COLUMNS)].to_dict("list")
 
 
+@pytest.mark.parametrize("odd", ["a,b", 'a"b', "a\rb", "a\nb", "ça va?"])
+def test_no_name_breaks_a_row_of_csv(odd):
+    file = io.BytesIO()
+    with csv_table(file, Content(("rms",), ("mean",), 0.016, "", Path())) as add:
+        add(made.utterance("made", odd, 0), np.array([0.1], dtype=np.float32))
+    (row,) = csv.DictReader(io.StringIO(file.getvalue().decode(), newline=""))
+    assert (row["speaker"], row["rms_mean"]) == (odd, "0.1")  # the shortest that reads back as the float32
+
+
 @pytest.mark.parametrize("suffix", [".csv", ".parquet"])
 def test_a_table_of_features_is_a_manifest(manifest, tmp_path, suffix):
     extract(RECIPE, manifest, tmp_path / f"f{suffix}", functionals=["mean"])
@@ -389,99 +389,3 @@ def test_an_extraction_in_this_process_leaves_its_threads_as_they_were(manifest,
         assert torch.get_num_threads() == 2
     finally:
         torch.set_num_threads(before)
-
-
-SQUARE = partial(partial, pow, 2)  # prepares what makes 2 ** n of n
-
-
-def test_answers_keep_their_order():
-    assert list(map_in_order(SQUARE, range(30), workers=2)) == [2**n for n in range(30)]
-
-
-def test_things_are_taken_only_a_few_ahead():
-    taken = []
-    answers = map_in_order(SQUARE, (taken.append(n) or n for n in range(100)), workers=2)
-    assert [next(answers) for _ in range(10)] == [2**n for n in range(10)]
-    assert len(taken) == 9 + 2 * AHEAD  # when the tenth answer is given, as many are under way
-    answers.close()
-    assert not multiprocessing.active_children()
-
-
-def test_an_error_in_a_process_is_the_callers():
-    with pytest.raises(TypeError, match="unsupported operand"):
-        list(map_in_order(SQUARE, ["no number"], workers=2))
-    assert not multiprocessing.active_children()
-
-
-def test_a_process_that_is_killed_ends_in_one_sentence():
-    sleep = partial(partial, time.sleep)
-    answers = map_in_order(sleep, [0.0, *[60.0] * 20], workers=2)
-    next(answers)
-    for process in multiprocessing.active_children():
-        process.kill()
-    with pytest.raises(UsageError, match="one of 2 worker processes was ended from outside"):
-        next(answers)
-
-
-@pytest.mark.skipif(os.name != "posix", reason="kills a process by a signal")
-def test_no_process_outlives_a_parent_that_was_killed():
-    program = """
-from functools import partial
-from vocalics.lab.processes import map_in_order
-if __name__ == "__main__":
-    for pid in map_in_order(partial(partial, eval), ["__import__('os').getpid()"] * 1000, workers=2):
-        print(pid, flush=True)
-    input()
-"""
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
-    with subprocess.Popen([sys.executable, "-c", program], **pipes) as parent:
-        workers = {int(parent.stdout.readline()) for _ in range(20)}
-        assert parent.pid not in workers
-        parent.send_signal(signal.SIGKILL)
-    deadline = time.monotonic() + 30
-    while alive := [pid for pid in workers if is_alive(pid)]:
-        assert time.monotonic() < deadline, f"{alive} still run"
-        time.sleep(0.05)
-
-
-def is_alive(pid):
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    state = Path(f"/proc/{pid}/stat")  # a container without an init never buries its dead
-    return not state.exists() or state.read_text().rpartition(")")[2].split()[0] != "Z"
-
-
-# ---- the page about it -----------------------------------------------------------------------------------
-
-
-def spelled(names):
-    """Names of rows in a table for people."""
-    return f"`{names[0]}`" if len(names) == 1 else f"`{names[0]}` ... `{names[-1]}` ({len(names)})"
-
-
-def test_the_page_lists_every_feature():
-    rows = [
-        f"| `{name}` | {spelled(info.rows(FEATURE_SETTINGS[name]()))} | {info.description} |"
-        for name, info in FEATURES.items()
-    ]
-    page = (ROOT / "docs/features.md").read_text().splitlines()
-    start = page.index("| feature | columns | what it is |") + 2
-    assert page[start : page.index("", start)] == rows
-
-
-def test_the_page_lists_every_functional():
-    page = (ROOT / "docs/features.md").read_text()
-    assert re.findall(r"^- `_(\w+)`:", page, re.MULTILINE) == list(FUNCTIONALS)
-
-
-def test_the_pages_python_runs(manifest, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    extract(RECIPE, manifest, Path("features.parquet"))
-    extract(RECIPE, manifest, Path("frames.npz"))
-    page = (ROOT / "docs/features.md").read_text()
-    blocks = re.findall(r"^```python\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
-    assert len(blocks) >= 2
-    for block in blocks:
-        exec(compile(block, "docs/features.md", "exec"), {})

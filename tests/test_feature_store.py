@@ -2,6 +2,7 @@
 
 import pickle
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -274,19 +275,25 @@ class TestFile:
             opened(made_recipe(), store)
         assert len(files_in(folder)) == 2
 
-    def test_other_code_gets_another_file(self, opened, folder, tmp_path, monkeypatch):
-        module = tmp_path / "feature.py"
-        monkeypatch.setattr(feature_store, "_sources", lambda _: [module])
-        for code in ("one", "other"):
-            module.write_text(code)
-            opened(made_recipe())
+    def test_other_code_gets_another_file(self, opened, folder, monkeypatch):
+        opened(made_recipe())
+        monkeypatch.setattr(feature_store, "_CODE", "digest of other code")
+        opened(made_recipe())
         assert len(files_in(folder)) == 2
 
-    def test_the_code_is_that_of_every_feature(self):
-        from vocalics.lab import features
-
-        names = {path.name for path in feature_store._sources(features)}
-        assert {"stack.py", "parts.py", "mel.py", "cepstrum.py", "spectrum.py", "contrast.py"} <= names
+    def test_a_change_in_any_module_of_a_package_is_other_code(self, tmp_path):
+        package = tmp_path / "features"
+        package.mkdir()
+        sources = [package / "__init__.py", package / "mel.py", tmp_path / "augment.py"]
+        modules = [ModuleType("features"), ModuleType("augment")]
+        modules[0].__file__, modules[1].__file__ = str(sources[0]), str(sources[2])
+        for source in sources:
+            source.write_text("as it was")
+        digests = {feature_store._digest_of(*modules)}
+        for source in sources:
+            source.write_text("changed")
+            digests.add(feature_store._digest_of(*modules))
+        assert len(digests) == 4
 
     def test_other_versions_of_libraries_get_another_file(self, opened, folder, monkeypatch):
         opened(made_recipe())

@@ -2,7 +2,7 @@
 
 import copy
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable
 from functools import cache
 from typing import Any
 
@@ -154,7 +154,7 @@ def test_a_feature_alone_equals_its_rows_in_the_stack(part):
 # What is shared -------------------------------------------------------------------------------------------
 
 
-def calls_of(modules: Iterator[nn.Module], made: FrontEnd) -> list[int]:
+def calls_of(modules: Iterable[nn.Module], made: FrontEnd) -> list[int]:
     """How often each of some modules is asked, while `made` hears one clip."""
     counts = []
     for position, module in enumerate(modules):
@@ -170,19 +170,20 @@ def calls_of(modules: Iterator[nn.Module], made: FrontEnd) -> list[int]:
 
 def test_all_features_share_one_spectrum():
     made = front_end()
-    assert calls_of(iter([made.spectrum]), made) == [1]
+    assert calls_of([made.spectrum], made) == [1]
 
 
 def test_mel_spectrograms_of_the_same_settings_are_one():
     same = {"n_mels": 40, "fmin": 50.0}
     made = front_end([{"name": name, **same} for name in ("mel", "log_mel", "mfcc")])
-    assert calls_of(iter(made.mels), made) == [1]
-    assert calls_of(iter(front_end().mels), made) == [0, 0, 0]  # of `STACK` no two are the same
+    assert calls_of(made.mels, made) == [1]
+    different = front_end()  # of the stack above no two are the same
+    assert calls_of(different.mels, different) == [1, 1, 1]
 
 
 def test_what_needs_no_spectrum_makes_none():
     made = front_end([{"name": "zero_crossing_rate"}, {"name": "rms"}])
-    assert calls_of(iter([made.spectrum]), made) == [0]
+    assert calls_of([made.spectrum], made) == [0]
 
 
 def test_a_batch_equals_its_clips_one_by_one():
@@ -196,13 +197,16 @@ def test_a_batch_equals_its_clips_one_by_one():
 FRAMES = 174
 AS_LONG = (FRAMES - 1) * HOP  # samples of a clip with as many frames
 
-LEVELLED = {"round_to_bits": 16, "amplitude": "peak"}
-
-#: Every way in which a front end finishes; the first two have all features.
+#: Every way in which a front end finishes; the first has all features, the others few, for the exporter takes
+#: its time.
 WAYS: dict[str, dict[str, Any]] = {
-    "frames": {"frames": FRAMES, "normalisation": "training"},
-    "functionals": {"functionals": ["mean", "std"], "normalisation": "training", **LEVELLED},
-    "utterance": {"stack": [{"name": "rms"}], "frames": FRAMES, "normalisation": "utterance", **LEVELLED},
+    "frames": {"frames": FRAMES, "normalisation": "training", "round_to_bits": 16, "amplitude": "peak"},
+    "functionals": {
+        "stack": [{"name": "log_mel"}, {"name": "spectral_bandwidth"}, {"name": "rms"}],
+        "functionals": ["mean", "std"],
+        "normalisation": "training",
+    },
+    "utterance": {"stack": [{"name": "rms"}], "frames": FRAMES, "normalisation": "utterance"},
     "level": {"stack": [{"name": "log_mel"}], "frames": FRAMES, "normalisation": "level"},
 }
 
@@ -226,11 +230,13 @@ def test_every_number_of_next_to_nothing_is_finite(sound, way):
 
 
 @pytest.mark.parametrize(
-    "settings", [{"normalisation": "utterance", "amplitude": "peak"}, WAYS["functionals"]]
+    "settings",
+    [{"normalisation": "utterance", "amplitude": "peak"}, {"functionals": ["mean", "std"]}],
+    ids=["frames", "functionals"],
 )
 @pytest.mark.parametrize("part", STACK, ids=lambda part: part["name"])
 def test_the_gradient_reaches_the_samples_of_all_but_steps_and_is_finite_in_silence(part, settings):
-    made = front_end([part], **settings | {"round_to_bits": None})
+    made = front_end([part], **settings)
     samples = torch.from_numpy(CLIP)[None].requires_grad_()
     heard = made(samples)
     if part["name"] in ("spectral_rolloff", "zero_crossing_rate"):  # between its steps it does not change
@@ -251,8 +257,9 @@ class FrontEnds(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.ways = nn.ModuleList(front_end(**settings) for settings in WAYS.values())
+        clips = [torch.from_numpy(voice(AS_LONG // part, seed=part))[None] for part in range(1, 9)]
         for way in self.ways:
-            way.fit([way.stack(torch.from_numpy(voice(AS_LONG, seed))[None])[0] for seed in (5, 6)])
+            way.fit(way.stack(clip)[0] for clip in clips)
 
     def forward(self, waveform: torch.Tensor) -> tuple[torch.Tensor, ...]:
         return tuple(way(waveform) for way in self.ways)
@@ -307,5 +314,6 @@ def test_the_exported_graph_hears_what_pytorch_hears(graph, in_pytorch, n_clips,
     for way, answer, exact in zip(WAYS, graph.run(None, {"waveform": clips}), expected, strict=True):
         assert answer.shape == exact.shape, way
         assert np.isfinite(answer).all(), way
-        difference = np.abs(answer - exact.numpy()).max(axis=(0, 2))
-        print(way, difference.max(), exact.abs().max())
+        difference = np.abs(answer - exact.numpy()).max(axis=(0, 2))  # of each row
+        largest = np.maximum(1, exact.abs().amax(dim=(0, 2)).numpy())  # normalised rows are of the order of 1
+        assert (difference <= 1e-4 * largest).all(), way

@@ -177,7 +177,7 @@ def test_the_core_names_no_package_of_the_lab():
 
 
 @pytest.mark.parametrize(
-    ("in_the_lab", "extras"), [(False, {"core", "batch"}), (True, {"core", "batch", "lab"})]
+    ("in_the_lab", "extras"), [(False, {"core", "batch", "live"}), (True, {"core", "batch", "lab", "live"})]
 )
 def test_every_package_that_the_source_imports_is_declared(in_the_lab, extras):
     source = ROOT / "src/vocalics"

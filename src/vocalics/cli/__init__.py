@@ -30,6 +30,7 @@ app.add_typer(lab.app)
 #: Modules that do not come with the core, and the extra that brings them.
 _EXTRAS = {
     "batch": {"fsspec", "pyarrow"},
+    "live": {"sounddevice"},
     "lab": {"audiomentations", "librosa", "lightning", "matplotlib", "onnx", "onnxscript"}
     | {"pandas", "scipy", "seaborn", "sklearn", "tensorboard", "torch", "yaml"},
 }

@@ -55,7 +55,7 @@ def print_genders(summaries: Sequence[dict[str, Any]], console: "Console | None"
         )
         table = Table(box=None, header_style="dim", padding=(0, 2, 0, 0), pad_edge=False)
         for column in ("  model", *GENDER_COLUMNS[1:]):
-            table.add_column(column)
+            table.add_column(column, no_wrap=column in ("accuracy", "UAR"))
         for model, *cells in gender_cells(group):
             table.add_row(f"  {model}", *(_plain(cell) for cell in cells))
         console.print(table)

@@ -5,9 +5,10 @@ import shlex
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from enum import StrEnum
 from itertools import product
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -39,6 +40,14 @@ Corpora = Annotated[
     typer.Option("--corpus", metavar="NAME", help="Instead of the recipe's corpora; may be repeated."),
 ]
 Gender = Annotated[str | None, typer.Option(help="Speakers of one gender alone: female or male.")]
+
+
+class _Speakers(StrEnum):
+    """Whose models a benchmark compares."""
+
+    MIXED = "mixed"
+    FEMALE = "female"
+    MALE = "male"
 
 
 @app.command()
@@ -183,7 +192,7 @@ def benchmark(
     settings: Settings = None,
     corpus: Corpora = None,
     gender: Annotated[
-        list[Literal["mixed", "female", "male"]] | None,
+        list[_Speakers] | None,
         typer.Option(
             help="Speakers of one gender alone; mixed: all. May be repeated: one table compares them.",
             show_default="mixed",
@@ -205,8 +214,8 @@ def benchmark(
     for name in recipes or list_recipes():
         chosen = _recipe(name, settings, corpus)
         utterances = _load(data, None, chosen.corpora)
-        for one, speakers in product(protocol or ["speaker"], gender or ["mixed"]):
-            system = System(chosen, one, None if speakers == "mixed" else speakers)
+        for one, speakers in product(protocol or ["speaker"], gender or [_Speakers.MIXED]):
+            system = System(chosen, one, None if speakers is _Speakers.MIXED else speakers.value)
             with _resumable():
                 run_system(system, utterances, output, runs, _command(), fold, progress, tell)
             measured.add(system.folder.as_posix())

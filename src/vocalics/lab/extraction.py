@@ -135,7 +135,7 @@ def extract(
         As for `choose_functionals`.
     workers
         Processes; by default one for each core, or fewer for few recordings. What is written does not depend
-        on it.
+        on it. A script calls this under ``if __name__ == "__main__":``, since every process reads the script.
     progress
         Hears (recordings done, all).
     tell

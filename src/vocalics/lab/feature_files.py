@@ -107,8 +107,9 @@ def csv_table(file: BinaryIO, content: Content) -> Iterator[Add]:
 
     def write(*cells: object) -> None:
         line = io.StringIO()
-        csv.writer(line, lineterminator="\n").writerow(cells)
-        file.write(line.getvalue().encode())
+        # The writer quotes cells that hold a character of its own line end: with this one, CR too.
+        csv.writer(line, lineterminator="\r\n").writerow(cells)
+        file.write(line.getvalue().removesuffix("\r\n").encode() + b"\n")
 
     root = _text(str(content.root.resolve()))
     write(*COLUMNS, "root", *content.columns)

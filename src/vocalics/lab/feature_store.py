@@ -43,6 +43,20 @@ _AFTER_THE_WAVEFORM = {
 _LIBRARIES = ("audiomentations", "librosa", "numpy", "scipy", "soxr", "torch")
 
 
+def _digest_of(*modules: ModuleType) -> str:
+    """Digest of the source of modules; of a package, of all that lies in it."""
+    digest = hashlib.sha256()
+    for path in (Path(inspect.getfile(module)) for module in modules):
+        for source in sorted(path.parent.glob("*.py")) if path.name == "__init__.py" else [path]:
+            digest.update(source.read_bytes())
+    return digest.hexdigest()
+
+
+#: The code that computes the stacks, as it is when it is imported: with that a long run goes on, whatever the
+#: files hold by then.
+_CODE = _digest_of(features_package, augment, feature_settings)
+
+
 class FeatureStore:
     """Feature stacks before normalisation, of clips as they are and of changed copies of them.
 
@@ -149,24 +163,17 @@ class WholeClips(Dataset[tuple[Tensor, int]]):
 
 def _key(recipe: Recipe, audio: AudioStore) -> str:
     """Digest of all that decides on the stacks: audio, settings, and the code that computes them."""
-    code = hashlib.sha256()
-    for path in [*_sources(features_package), *map(Path, map(inspect.getfile, (augment, feature_settings)))]:
-        code.update(path.read_bytes())
     what = [
         audio.name,
         recipe.window_s,
         recipe.features.model_dump(mode="json", exclude={"normalisation"}),
-        code.hexdigest(),
+        _CODE,
         *(version(name) for name in _LIBRARIES),
     ]
     if recipe.augmentation.n_copies:
         changes = recipe.augmentation.model_dump(mode="json", exclude=_AFTER_THE_WAVEFORM)
         what += [recipe.training.seed, changes]
     return hashlib.sha256(json.dumps(what).encode()).hexdigest()[:24]
-
-
-def _sources(package: ModuleType) -> list[Path]:
-    return sorted(Path(inspect.getfile(package)).parent.glob("*.py"))
 
 
 def _shared(path: Path, kind: type[Number], shape: tuple[int, ...]) -> npt.NDArray[Number]:

@@ -106,7 +106,7 @@ class TrainingModule(lightning.LightningModule):
         )
         clips: Dataset[tuple[Tensor, int]]
         if self._features:
-            clips = WholeClips(self._features, self.recogniser.front_end, self._train, changed=True)
+            clips = self._whole_clips(self._features, self._train, changed=True)
         else:
             clips = TrainingClips(self._store, self._train, self.recipe.augmentation, rate, settings.seed)
         return DataLoader(clips, batch_sampler=batches, num_workers=settings.workers)
@@ -119,7 +119,7 @@ class TrainingModule(lightning.LightningModule):
         settings, rate = self.recipe.training, self.recipe.sample_rate
         clips: Dataset[tuple[Tensor, int]]
         if self._features:
-            clips = WholeClips(self._features, self.recogniser.front_end, self._validation, changed=False)
+            clips = self._whole_clips(self._features, self._validation, changed=False)
         else:
             clips = TrainingClips(self._store, self._validation, None, rate, settings.seed)
         length = round(settings.crop_s[1] * rate) if settings.crop_s else 0
@@ -128,6 +128,10 @@ class TrainingModule(lightning.LightningModule):
             positions[k : k + settings.batch_size] for k in range(0, len(positions), settings.batch_size)
         ]
         return DataLoader(clips, batch_sampler=batches)
+
+    def _whole_clips(self, features: FeatureStore, part: Manifest, changed: bool) -> WholeClips:
+        """Return undivided clips; their stacks are finished on the processor, wherever the network is."""
+        return WholeClips(features, copy.deepcopy(self.recogniser.front_end).cpu(), part, changed)
 
     # Steps ------------------------------------------------------------------------------------------------
 

@@ -62,10 +62,10 @@ def run_ranks(work: Callable[[int, Hear], None], n_ranks: int, hear: Hear) -> No
                     raise said
                 hear(said)
     finally:
-        for process in ranks.values():
-            process.kill()
-        for ear, process in ranks.items():
-            process.join()
+        for started in ranks.values():
+            started.kill()
+        for ear, started in ranks.items():
+            started.join()
             ear.close()
 
 

@@ -11,15 +11,7 @@ Row = Mapping[str, Any]
 Summary = Mapping[str, Any]
 
 #: Columns of `gender_cells`.
-GENDER_COLUMNS = (
-    "speakers",
-    "folds",
-    "train accuracy",
-    "accuracy",
-    "UAR",
-    "claim",
-    "mixed model on the same clips",
-)
+GENDER_COLUMNS = ("model", "train accuracy", "accuracy", "UAR", "claim", "mixed model, same clips")
 
 _GENDERS = ("mixed", "female", "male")
 
@@ -175,7 +167,6 @@ def gender_cells(group: Sequence[Summary]) -> list[tuple[str, ...]]:
         rows.append(
             (
                 model["gender"] or "mixed",
-                folds_text(model),
                 f"{100 * model['train_accuracy']:.1f}",
                 figure_text(model, "accuracy"),
                 figure_text(model, "uar"),
@@ -197,16 +188,14 @@ def markdown(summaries: Sequence[Summary], plot: str | None = None) -> str:
         Name of the picture to show, where there is one.
     """
     finished = [summary for summary in summaries if is_whole(summary)]
+    unfinished = [summary for summary in summaries if not is_whole(summary) and _on_all_corpora(summary)]
     blocks = [_ABOUT]
     if plot:
         blocks.append(f"![Accuracy of every system: claim, random, speaker]({plot})")
     for title, chosen in (
         ("Systems", [summary for summary in finished if _on_all_corpora(summary)]),
         ("Systems on one of their corpora", [one for one in finished if not _on_all_corpora(one)]),
-        (
-            "Unfinished: folds are missing, the figures will change",
-            [s for s in summaries if s not in finished],
-        ),
+        ("Unfinished: folds are missing, the figures will change", unfinished),
     ):
         if chosen:
             blocks += [f"## {title}", _table(_COLUMNS, map(_cells, chosen))]
@@ -214,7 +203,10 @@ def markdown(summaries: Sequence[Summary], plot: str | None = None) -> str:
     if groups:
         blocks.append("## Mixed, female and male models")
     for group in groups:
-        first, pictures = group[0], ", ".join(filter(None, map(_confusion, group)))
+        first, pictures = (
+            group[0],
+            ", ".join(_confusion(one, one["gender"] or "mixed") for one in group if is_whole(one)),
+        )
         told = f"`{first['recipe']}` on {', '.join(first['corpora'])}, `{first['protocol']}`"
         blocks.append(f"{told}; confusion matrices: {pictures}." if pictures else f"{told}.")
         blocks.append(_table(GENDER_COLUMNS, gender_cells(group)))
@@ -238,7 +230,7 @@ def _cells(summary: Summary) -> tuple[str, ...]:
         *(interval_text(summary[name]) for name in ("accuracy", "uar", "macro_f1")),
         f"{100 * summary['train_accuracy']:.1f}" if _on_all_corpora(summary) else "",
         f"{summary['ece']:.3f}",
-        _confusion(summary),
+        _confusion(summary, "picture") if is_whole(summary) and _on_all_corpora(summary) else "",
         f"{summary['parameters']:,}",
         summary["claim"] or "",
     )
@@ -268,12 +260,9 @@ def _on_all_corpora(row: Row) -> bool:
     return bool(row["tested_on"] == row["corpora"])
 
 
-def _confusion(summary: Summary) -> str:
-    """Return a link to the confusion matrix, which is drawn of a whole system alone."""
-    if not (is_whole(summary) and _on_all_corpora(summary)):
-        return ""
-    name = f"confusion-{'+'.join(summary['tested_on'])}.svg"
-    return f"[{summary['gender'] or 'mixed'}]({summary['folder']}/{name})"
+def _confusion(summary: Summary, words: str) -> str:
+    """Return a link to the confusion matrix, which is drawn of a whole system on all its corpora alone."""
+    return f"[{words}]({summary['folder']}/confusion-{'+'.join(summary['tested_on'])}.svg)"
 
 
 def _protocol(row: Row) -> str:

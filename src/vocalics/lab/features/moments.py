@@ -129,4 +129,7 @@ class SpectralFlatness(nn.Module):
     def forward(self, power: Tensor) -> Tensor:
         """Return (batch, 1, frames) in [0, 1] of a power spectrogram (batch, n_fft // 2 + 1, frames)."""
         power = power.clamp(min=SILENCE)
-        return power.log().mean(dim=1, keepdim=True).exp() / power.mean(dim=1, keepdim=True)
+        # The logarithm of the ratio is small where the answer is large, so float32 sums it well; that of the
+        # power is -23 in each of a thousand bins of digital silence.
+        ratio = power / power.mean(dim=1, keepdim=True)
+        return ratio.log().mean(dim=1, keepdim=True).exp()

@@ -178,23 +178,27 @@ def _write(axes: Axes, y: float, column: int, text: str, **look: Any) -> None:
 
 
 def _told(tests: Mapping[str, Sequence[_System]], metric: str) -> str:
-    """Say what is seen: what strangers cost, or else the best figure on them."""
-    systems = [system for own in tests.values() for system in own]
-    finished = [{n: r for n, r in system.by_protocol.items() if is_whole(r)} for system in systems]
+    """Say what is seen in whole figures: what strangers cost, or else the best where most are compared."""
+    finished = {
+        heading: [{n: row for n, row in one.by_protocol.items() if is_whole(row)} for one in systems]
+        for heading, systems in tests.items()
+    }
     costs = [
         100 * (rows["random"][metric]["mean"] - rows["speaker"][metric]["mean"])
-        for rows in finished
+        for systems in finished.values()
+        for rows in systems
         if {"random", "speaker"} <= rows.keys()
     ]
     if costs and min(costs) > 0:
         between = f"{min(costs):.0f} to {max(costs):.0f}" if len(costs) > 1 else f"{costs[0]:.0f}"
         return f"On speakers never heard, {_METRICS[metric]} is {between} points below that of random splits"
-    rows = [row for own in finished for row in own.values()]
+    whole = {heading: [r for rows in systems for r in rows.values()] for heading, systems in finished.items()}
+    heading, rows = max(whole.items(), key=lambda item: len(item[1]))
     if not rows:
         return "No system has all its folds yet"
-    best = max(rows, key=lambda row: (row["protocol"] not in _PROTOCOLS, row[metric]["mean"]))
+    best = max(rows, key=lambda r: (not r["gender"], r["protocol"] not in _PROTOCOLS, r[metric]["mean"]))
     figure = f"{_METRICS[metric]} {100 * best[metric]['mean']:.1f} %"
-    return f"Best: {best['recipe']}, {best['protocol']}, {figure}"
+    return f"Best on {heading}: {best['recipe']}, {best['protocol']}, {figure}"
 
 
 def _legend(rows: Sequence[Row], claimed: bool) -> list[Line2D]:
