@@ -172,6 +172,12 @@ def test_a_dirichlet_set_is_one_sided_more_often_than_not():
     assert 5.5 <= np.mean(largest) <= 7.0
 
 
+def test_a_speaker_without_another_clip_is_not_adapted_to():
+    rng = np.random.default_rng(0)
+    drawn_from_nothing = {one.name: len(one.draw([], rng)) for one in list_settings(EMOTIONS)}
+    assert set(drawn_from_nothing.values()) == {0}
+
+
 # What is won and lost
 
 

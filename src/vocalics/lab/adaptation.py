@@ -94,6 +94,8 @@ def _mostly_neutral(clips: list[Utterance], rng: np.random.Generator) -> IntArra
 
 def _dirichlet(clips: list[Utterance], rng: np.random.Generator) -> IntArray:
     """Choose ten clips, with shares of the emotions from a Dirichlet distribution of concentration 0.5."""
+    if not clips:  # the speaker has no other clip in this fold
+        return np.array([], dtype=int)
     emotions = sorted({clip.emotion for clip in clips})
     shares = dict(zip(emotions, rng.dirichlet([0.5] * len(emotions)), strict=True))
     weights = np.array([shares[clip.emotion] for clip in clips]) + 1e-9
