@@ -8,7 +8,8 @@ import sys
 from pathlib import Path
 
 from vocalics.lab.leaderboard import summarise
-from vocalics.lab.leak_report import Leak, leak_table, list_leaks
+from vocalics.lab.leak_report import HONEST, Leak, leak_table, list_leaks
+from vocalics.lab.leaks import PROTOCOL
 from vocalics.lab.standings import figure_text
 
 ROOT = Path(__file__).parents[1]
@@ -17,6 +18,9 @@ RESULTS = ROOT / "docs" / "results" / "leakage"
 
 #: Folds of `random` that take as many steps as the leaky ones.
 AS_MANY_STEPS = RESULTS / "as-many-steps" / "cnn1d" / "ravdess" / "random"
+
+#: Of `random`.
+FOLDS = 5
 
 BEGIN, END = "<!-- figures: ", "<!-- end of figures -->"
 
@@ -44,6 +48,8 @@ def with_figures(page: str, made: str) -> str:
 
 def figures(leak: Leak) -> str:
     """Return what is told of one leak: its table, what it comes to, and the commands."""
+    if not is_whole(leak):
+        return f"Not all folds are measured yet. The command: `{leak.command}`.\n"
     _, unchanged, *honest = leak.rows
     control = summarise(sorted(AS_MANY_STEPS.glob("fold-*.json")))
     lines = [
@@ -62,6 +68,13 @@ def figures(leak: Leak) -> str:
         "",
     ]
     return "\n".join(lines)
+
+
+def is_whole(leak: Leak) -> bool:
+    """Say whether all folds of the comparison and of its control are there."""
+    controls = len(list(AS_MANY_STEPS.glob("fold-*.json")))
+    all_compared = {row.protocol for row in leak.rows} == {PROTOCOL, *HONEST}
+    return all_compared and controls == FOLDS and all(row.folds == row.folds_of_protocol for row in leak.rows)
 
 
 def percent(rate: float) -> str:

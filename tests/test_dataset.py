@@ -1,5 +1,6 @@
 """Decoded audio comes back as it was written; every crop and batch follows from seed, epoch and utterance."""
 
+import hashlib
 import pickle
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +15,14 @@ from made_manifests import utterance
 from sounds import amplitude_of, sine
 from vocalics import audio
 from vocalics.errors import AudioError
-from vocalics.lab.dataset import AudioStore, EpochBatches, TrainingClips, middle
+from vocalics.lab.dataset import (
+    AudioStore,
+    EpochBatches,
+    TrainingClips,
+    clip_rng,
+    middle,
+    utterance_number,
+)
 from vocalics.lab.manifest import Manifest
 from vocalics.lab.recipes.schema import AugmentationSettings
 
@@ -97,6 +105,21 @@ class TestAudioStore:
         soundfile.write(manifest.audio_path(first), loud, RATE, subtype="FLOAT")
         samples = AudioStore.build(manifest, RATE, 8_000, folder)[first.id]
         np.testing.assert_allclose(samples[:3], [1.0, -1.0, 0.5], rtol=0, atol=0.51 / 32_767)
+
+    def test_clips_have_their_places_in_the_order_of_the_manifest(self, manifest, store):
+        assert [store.position(spoken.id) for spoken in manifest] == list(range(len(store))) == [0, 1, 2, 3]
+
+    def test_its_name_tells_what_is_in_it(self, manifest, folder, store):
+        assert AudioStore.build(manifest, RATE, 8_000, folder).name == store.name
+        first, *others = manifest
+        changed = replace(manifest, utterances=(replace(first, digest="another"), *others))
+        names = {
+            store.name,
+            AudioStore.build(changed, RATE, 8_000, folder).name,
+            AudioStore.build(manifest, RATE, 7_000, folder).name,
+            AudioStore.build(manifest, 8_000, 4_000, folder).name,
+        }
+        assert len(names) == 4
 
     def test_progress_hears_of_every_clip(self, manifest, folder):
         heard: list[tuple[int, int]] = []
@@ -203,6 +226,18 @@ class TestTrainingClips:
     )
     def test_the_middle_is_cut_or_padded_on_both_sides(self, length, expected):
         assert middle(np.array([1, 2, 3, 4, 5], np.float32), length).tolist() == expected
+
+
+class TestSeeds:
+    def test_a_clip_s_changes_follow_from_run_draw_and_utterance(self):
+        seeds = [(0, 1, "x/a"), (1, 1, "x/a"), (0, 2, "x/a"), (0, 1, "x/b"), (1, 0, "x/a")]
+        assert len({clip_rng(*seed).random() for seed in seeds}) == len(seeds)
+        assert clip_rng(*seeds[0]).random() == clip_rng(*seeds[0]).random()
+
+    def test_an_utterance_has_the_same_number_on_every_machine(self):
+        # the first 16 of the 64 digits of its SHA-256; Python's own hash differs from process to process
+        digest = hashlib.sha256("ravdess/złość".encode()).hexdigest()
+        assert utterance_number("ravdess/złość") == int(digest[:16], 16)
 
 
 class TestEpochBatches:

@@ -274,8 +274,12 @@ def test_a_step_function_has_no_gradient(module, shape):
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_an_amplitude_is_the_root_of_every_power(dtype):
-    powers = torch.tensor([0.0, 1e-37, 1e-20, 1.0, 2.0, 1e30], dtype=dtype)
+    powers = torch.tensor([0.0, 1e-40, 1e-37, 1e-20, 1.0, 2.0, 1e30], dtype=dtype)
     torch.testing.assert_close(amplitude(powers), powers.sqrt(), rtol=3e-7, atol=0)
+
+
+def test_a_variance_that_rounding_left_below_zero_counts_as_zero():
+    assert amplitude(torch.tensor([-1e-9])).item() == 0.0
 
 
 def test_decibels_equal_librosa_clip_by_clip():

@@ -138,7 +138,7 @@ class WholeClips(Dataset[tuple[Tensor, int]]):
     store
         Their stacks.
     front_end
-        With the statistics of the training part; a copy of it works on the processor.
+        With the statistics of the training part, on the processor.
     manifest
         The part.
     changed
@@ -146,8 +146,7 @@ class WholeClips(Dataset[tuple[Tensor, int]]):
     """
 
     def __init__(self, store: FeatureStore, front_end: FrontEnd, manifest: Manifest, changed: bool) -> None:
-        self._store, self._manifest, self._changed = store, manifest, changed
-        self._front_end = copy.deepcopy(front_end).cpu()
+        self._store, self._front_end, self._manifest, self._changed = store, front_end, manifest, changed
 
     def __len__(self) -> int:
         return len(self._manifest)

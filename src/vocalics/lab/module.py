@@ -67,8 +67,8 @@ class TrainingModule(lightning.LightningModule):
         self._dense = [layer for layer in recogniser.network.modules() if isinstance(layer, torch.nn.Linear)]
         if recipe.training.dense_l2 and not self._dense:
             raise TrainingError(
-                f"training.dense_l2 holds dense layers small, and the network '{recipe.network.name}' has none "
-                "here; leave it out, or give the network some."
+                f"training.dense_l2 holds dense layers small, and the network '{recipe.network.name}' has "
+                "none here; leave it out, or give the network some."
             )
         averages = recipe.training.average_decay is not None
         self.averaged = copy.deepcopy(recogniser).requires_grad_(False) if averages else None

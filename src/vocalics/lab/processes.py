@@ -59,7 +59,7 @@ def map_in_order(
     under_way: deque[Future[Answer]] = deque()
     try:
         for thing in things:
-            with _interrupt_held():  # a process may be started here
+            with interrupt_held():  # a process may be started here
                 under_way.append(executor.submit(_do, thing))
             if len(under_way) == AHEAD * workers:
                 yield under_way.popleft().result()
@@ -78,7 +78,7 @@ def _start(prepare: Callable[[], Callable[[Any], Any]]) -> None:
     """Begin a worker process; it ends when its parent does, even if that was killed."""
     global _work
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes; the parent ends the others
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    threading.Thread(target=end_with_parent, daemon=True).start()
     _work = prepare()
 
 
@@ -86,7 +86,8 @@ def _do(thing: Any) -> Any:
     return _work(thing)
 
 
-def _end_with_parent() -> None:
+def end_with_parent() -> None:
+    """End this process when the one that started it ends, however that came; for a thread of its own."""
     parent = multiprocessing.parent_process()
     if parent is not None:
         parent.join()
@@ -94,7 +95,7 @@ def _end_with_parent() -> None:
 
 
 @contextmanager
-def _interrupt_held() -> Iterator[None]:
+def interrupt_held() -> Iterator[None]:
     """Hold back Ctrl-C for a moment; a process that is started meanwhile is deaf to it from its first line.
 
     Otherwise it would tell of an interrupted import at length. Windows has no such mask.

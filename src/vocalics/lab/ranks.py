@@ -10,7 +10,7 @@ from multiprocessing.process import BaseProcess
 from typing import Any
 
 from vocalics.errors import TrainingError, VocalicsError
-from vocalics.lab.processes import _end_with_parent, _interrupt_held
+from vocalics.lab.processes import end_with_parent, interrupt_held
 
 #: Hears what a rank says; in a rank: says it.
 Hear = Callable[[Any], None]
@@ -44,7 +44,7 @@ def run_ranks(work: Callable[[int, Hear], None], n_ranks: int, hear: Hear) -> No
         for rank in range(n_ranks):
             ear, mouth = context.Pipe(duplex=False)
             process = context.Process(target=_start, args=(work, rank, mouth), name=f"rank {rank}")
-            with _interrupt_held():
+            with interrupt_held():
                 process.start()
             mouth.close()  # here; the rank's own copy closes with the rank
             ranks[ear] = process
@@ -88,7 +88,7 @@ def _require_success(process: BaseProcess, n_ranks: int) -> None:
 def _start(work: Callable[[int, Hear], None], rank: int, mouth: Connection) -> None:
     """Do the work of a rank."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes; the parent ends the others
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    threading.Thread(target=end_with_parent, daemon=True).start()
 
     def say(thing: Any) -> None:
         try:

@@ -1,6 +1,5 @@
 """Training: recipe, manifest and split in, run folder with a model file out."""
 
-import copy
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -102,9 +101,7 @@ def fit(
         store = AudioStore.build(manifest, recipe.sample_rate, recipe.bandwidth_hz, progress=bar)
     torch.manual_seed(recipe.training.seed)  # the first weights; each epoch is seeded anew
     recogniser = Recogniser(recipe)
-    features = None
-    if recipe.training.crop_s is None:  # its front end stays on the processor, wherever the network goes
-        features = FeatureStore(recipe, store, copy.deepcopy(recogniser.front_end))
+    features = FeatureStore(recipe, store, recogniser.front_end) if recipe.training.crop_s is None else None
     with progress("features") as bar:
         recogniser.front_end.fit(_stacks(recogniser, store, features, train, bar))
     module = TrainingModule(recipe, recogniser, store, train, validation, features)

@@ -13,15 +13,16 @@ NOTHING = torch.finfo(torch.float32).tiny
 def amplitude(power: Tensor) -> Tensor:
     """Square root of a power, shaped as it is; its gradient in digital silence is 0, not infinite.
 
-    Below the smallest float32 with all its digits, 1.2e-38, it falls faster than the root: a bound that only
-    float64 holds would be 0 in the exported graph.
+    It needs no bound: one that only float64 holds would be 0 in the exported graph, and one that float32
+    holds, 1.2e-38, lies above what a decoder leaves in a pause. What rounding left below 0 counts as 0.
 
     Examples
     --------
     >>> amplitude(torch.tensor([4.0, 0.0]))
     tensor([2., 0.])
     """
-    return power * power.clamp(min=NOTHING).rsqrt()
+    sounds = power > 0
+    return torch.where(sounds, power, 1.0).sqrt() * sounds
 
 
 def power_to_db(power: Tensor, top_db: float = 80.0) -> Tensor:
