@@ -59,7 +59,7 @@ def figures(leak: Leak) -> str:
         "",
         f"Accuracy on the same {unchanged.clips:,} clips: {percent(unchanged.accuracy.mean)} with the leak, "
         + ", ".join(f"{percent(row.accuracy.mean)} under `{row.protocol}`" for row in honest)
-        + f"; `random` with as many steps as the leak takes has {figure_text(control, 'accuracy')}.",
+        + f"; `random` with as many steps as the leak {figure_text(control, 'accuracy')}.",
         "",
         "```sh",
         leak.command,

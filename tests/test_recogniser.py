@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from vocalics.errors import RecipeError
 from vocalics.lab.recipes.schema import Recipe, parse_recipe
 from vocalics.lab.recogniser import Recogniser
 from vocalics.recognition.head import AffineHead
@@ -173,3 +174,13 @@ class TestState:
         attention = (16 * 64 + 64) + (64 + 1)
         embedding = 32 * 12 + 12 + 2 * 12
         assert recogniser.n_parameters == head + convolutions + projection + lstm + attention + embedding
+
+
+def test_fewer_frames_than_the_network_needs_are_refused():
+    recipe = small_recipe().model_copy(
+        update={"features": small_recipe().features.model_copy(update={"frames": 4})}
+    )
+    with pytest.raises(
+        RecipeError, match=r"needs 8 frames, and the shortest clip has 4; raise features\.frames"
+    ):
+        Recogniser(recipe)

@@ -114,7 +114,8 @@ def with_copies(recipe: Recipe, manifest: Manifest, folder: Path) -> Manifest:
 def write_copies(recipe: Recipe, manifest: Manifest, progress: Progress = no_progress) -> None:
     """Write the copies of `with_copies` that do not lie there yet, as 16-bit wav at the recipe's rate.
 
-    They are the copies that an honest training of the recipe hears: the same changes, by the same seed.
+    They are the copies that an honest training of the recipe hears: the same changes, by the same seed. When
+    they are read, they are limited to the recipe's band, as any recording is.
     """
     from vocalics.lab.augment import augment_waveform
     from vocalics.lab.dataset import AudioStore, clip_rng

@@ -6,8 +6,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from vocalics.errors import RecipeError
 from vocalics.lab.features.stack import FrontEnd
-from vocalics.lab.networks import build_network
+from vocalics.lab.networks import NETWORKS, build_network
 from vocalics.lab.recipes.schema import Recipe
 
 
@@ -43,6 +44,11 @@ class Recogniser(nn.Module):
     ----------
     recipe
         Its features, network and emotions.
+
+    Raises
+    ------
+    RecipeError
+        The shortest clip has fewer frames than the network needs.
     """
 
     embedding_mean: Tensor
@@ -55,6 +61,7 @@ class Recogniser(nn.Module):
         self.network = build_network(
             recipe.network.name, self.front_end.n_features, recipe.network.parameters
         )
+        _require_frames(recipe)
         size = int(self.network.embedding_size)  # type: ignore[arg-type]
         self.head_dropout = nn.Dropout(float(recipe.network.parameters.get("dropout", 0.3)))
         self.head = nn.Linear(size, len(recipe.emotions))
@@ -92,3 +99,15 @@ class Recogniser(nn.Module):
         self.head.weight.copy_(weight * std)
         self.embedding_mean.copy_(mean)
         self.embedding_std.copy_(std)
+
+
+def _require_frames(recipe: Recipe) -> None:
+    """Raise `RecipeError` where the shortest clip has too few frames for the network."""
+    shortest = 1 + int(recipe.minimum_s * recipe.sample_rate) // recipe.features.hop_length
+    frames = recipe.features.fixed_frames or shortest
+    needed = NETWORKS[recipe.network.name].minimum_frames
+    if frames < needed:
+        raise RecipeError(
+            f"network '{recipe.network.name}' needs {needed} frames, and the shortest clip has {frames}; "
+            "raise features.frames or minimum_s, lower features.hop_length, or leave out features.functionals."
+        )
