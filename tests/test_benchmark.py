@@ -358,6 +358,13 @@ def test_folds_of_another_recipe_are_no_evidence(tiny, results, tmp_path):
         release(tiny.run, tmp_path / "out.onnx", [path.parent])
 
 
+def test_folds_with_a_deliberate_leak_are_no_evidence(tiny, results, tmp_path):
+    path = folds_of(results)[0]
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"leaky": True}))
+    with pytest.raises(UsageError, match="deliberate leak, which is no evidence"):
+        release(tiny.run, tmp_path / "out.onnx", [path.parent])
+
+
 def test_folds_of_other_seeds_are_evidence_too(tiny, results, tmp_path):
     with_seed(results, 1, lambda _: None)
     release(tiny.run, tmp_path / "out.onnx", [folds_of(results)[0].parent])

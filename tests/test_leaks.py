@@ -17,7 +17,7 @@ from vocalics.lab.audit import audit
 from vocalics.lab.benchmark import System, run_system
 from vocalics.lab.dataset import AudioStore, clip_rng
 from vocalics.lab.leaderboard import write_leaderboard
-from vocalics.lab.leak_report import COLUMNS, leak_table, list_leaks, write_leaks
+from vocalics.lab.leak_report import COLUMNS, above_honest, leak_table, list_leaks, write_leaks
 from vocalics.lab.recipes import load_recipe
 from vocalics.lab.recipes.schema import AugmentationSettings
 from vocalics.lab.splits import load_split, make_splits
@@ -395,6 +395,18 @@ def test_other_clips_are_not_compared(planted):
     assert "| 1 of 2 |" in leak_table(list_leaks(planted)[0])
 
 
+def test_a_leak_is_compared_with_an_honest_system_elsewhere(planted, tmp_path):
+    elsewhere = tmp_path / "elsewhere"
+    for fold in (1, 2):
+        write_fold(elsewhere, "random", fold, right=6)
+    system = planted / "made" / "made"
+    inflation = above_honest(system / leaks.PROTOCOL, elsewhere / "made/made/random")
+    assert (inflation.mean, inflation.low, inflation.high) == pytest.approx((0.3,) * 3)  # 9 and 6 of 10
+    (elsewhere / "made/made/random/fold-2-seed-0.json").unlink()
+    with pytest.raises(UsageError, match="tested other clips"):
+        above_honest(system / leaks.PROTOCOL, elsewhere / "made/made/random")
+
+
 def test_a_benchmark_without_a_leak_writes_no_table(tmp_path):
     write_fold(tmp_path, "random", 1, right=7)
     assert write_leaks(tmp_path) == []
@@ -410,9 +422,12 @@ def test_the_figures_of_the_page_are_those_of_the_results():
     assert is_current, "docs/leakage.md is stale: run docs/make_leakage.py"
 
 
-def test_the_results_behind_the_page_are_marked():
+def test_the_results_behind_the_page_are_whole_and_marked():
     folder = ROOT / "docs/results/leakage"
     (leak,) = list_leaks(folder)
+    folds = [(row.protocol, row.folds) for row in leak.rows]
+    assert folds == [(leaks.PROTOCOL, 5), (leaks.PROTOCOL, 5), ("random", 5), ("speaker", 6)]
+    assert len(list(folder.glob("as-many-steps/*/*/random/fold-*.json"))) == 5
     for path in folder.glob("*/*/*/fold-*.json"):
         result = json.loads(path.read_text())
         assert result.get("leaky", False) == (path.parent.name == leaks.PROTOCOL)

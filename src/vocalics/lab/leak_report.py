@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from vocalics.errors import UsageError
 from vocalics.files import write_atomically
 from vocalics.lab import leaks, metrics
 from vocalics.lab.evaluation import Answers
@@ -103,6 +104,25 @@ def list_leaks(folder: Path) -> list[Leak]:
     return [_compare(system) for system in systems]
 
 
+def above_honest(leaky: Path, honest: Path) -> metrics.Interval:
+    """Accuracy of a leak on unchanged clips less that of an honest system, paired over speakers.
+
+    Parameters
+    ----------
+    leaky, honest
+        Folders of folds.
+
+    Raises
+    ------
+    UsageError
+        The two did not test the same clips.
+    """
+    difference = _above(_unchanged(_pooled(_lowest_seed(leaky))), _pooled(_lowest_seed(honest)))
+    if difference is None:
+        raise UsageError(f"{leaky} and {honest} tested other clips; measure all folds of both.")
+    return difference
+
+
 def leak_table(leak: Leak) -> str:
     """Write the rows of one leak as Markdown; rates in percent."""
     cells = [
@@ -152,11 +172,10 @@ def _compare(system: Path) -> Leak:
     honest = {name: _lowest_seed(system.with_name(name + suffix)) for name in HONEST}
     answers = {name: _pooled(results) for name, results in honest.items() if results}
     heard = _pooled(leaky)
-    unchanged = heard.where(np.array([leaks.origin(name)[1] == 0 for name in heard.ids]))
     speaker = answers.get("speaker")
     rows = [
         _row(leaks.PROTOCOL, "clips and their changed copies", leaky, heard, None),
-        _row(leaks.PROTOCOL, "the unchanged clips among them", leaky, unchanged, speaker),
+        _row(leaks.PROTOCOL, "the unchanged clips among them", leaky, _unchanged(heard), speaker),
         *(_row(name, "clips", honest[name], own, speaker) for name, own in answers.items()),
     ]
     recipe = leaky[0]["leaked_recipe"]
@@ -181,6 +200,11 @@ def _pooled(results: Sequence[dict[str, Any]]) -> Answers:
     return Answers.pooled([read_answers(result) for result in results])
 
 
+def _unchanged(heard: Answers) -> Answers:
+    """Keep the answers to recordings, without those to their changed copies."""
+    return heard.where(np.array([leaks.origin(name)[1] == 0 for name in heard.ids]))
+
+
 def _row(
     protocol: str, tested: str, results: Sequence[dict[str, Any]], own: Answers, speaker: Answers | None
 ) -> LeakRow:
@@ -200,12 +224,12 @@ def _row(
     )
 
 
-def _above(own: Answers, speaker: Answers | None) -> metrics.Interval | None:
-    """Accuracy less that of ``speaker``, on the same clips; None where they are not the same."""
-    if speaker is None or speaker is own or set(own.ids) != set(speaker.ids):
+def _above(own: Answers, other: Answers | None) -> metrics.Interval | None:
+    """Accuracy less that of another system, on the same clips; None where they are not the same."""
+    if other is None or other is own or set(own.ids) != set(other.ids):
         return None
-    first, second = np.argsort(own.ids), np.argsort(speaker.ids)
+    first, second = np.argsort(own.ids), np.argsort(other.ids)
     speakers = [own.speakers[position] for position in first]
     return metrics.paired_difference(
-        "accuracy", own.truth[first], own.predicted[first], speaker.predicted[second], speakers
+        "accuracy", own.truth[first], own.predicted[first], other.predicted[second], speakers
     )

@@ -109,5 +109,6 @@ def _require_frames(recipe: Recipe) -> None:
     if frames < needed:
         raise RecipeError(
             f"network '{recipe.network.name}' needs {needed} frames, and the shortest clip has {frames}; "
-            "raise features.frames or minimum_s, lower features.hop_length, or leave out features.functionals."
+            "raise features.frames or minimum_s, lower features.hop_length, or leave out "
+            "features.functionals."
         )

@@ -110,7 +110,10 @@ def _summary(card: ModelCard, folder: Path) -> tuple[list[Path], dict[str, Any]]
         raise UsageError(f"{folder} holds no fold-*.json; name a folder that 'vocalics benchmark' wrote.")
     ours = parse_recipe(card.training["recipe"], "the model's card")
     for file in files:
-        theirs = parse_recipe(json.loads(file.read_text(encoding="utf-8"))["recipe"], str(file))
+        result = json.loads(file.read_text(encoding="utf-8"))
+        if result.get("leaky"):
+            raise UsageError(f"{file} was measured with a deliberate leak, which is no evidence of a model.")
+        theirs = parse_recipe(result["recipe"], str(file))
         if differing := differing_settings(ours, theirs, ignore=["training.seed"]):
             raise UsageError(
                 f"{file} is of another recipe (its {', '.join(differing)} differ); measure this run's recipe "
