@@ -213,7 +213,9 @@ def test_the_repositorys_leaderboard_counts_every_fold_that_is_committed():
     listed = subprocess.run(["git", "ls-files", "-z", "."], cwd=RESULTS, capture_output=True)
     if listed.returncode != 0:
         pytest.skip("this is not a git checkout")
-    committed = honest_folds([RESULTS / name for name in listed.stdout.decode().split("\0")])
+    names = [Path(name) for name in listed.stdout.decode().split("\0")]
+    # Deeper lie comparisons with a leaderboard of their own, such as that of docs/leakage.md.
+    committed = honest_folds([RESULTS / name for name in names if len(name.parts) == 4])
     lying = honest_folds(RESULTS.glob("*/*/*/fold-*.json"))  # a benchmark may be running
     told = {path.parent: read_result(path)["folds"] for path in RESULTS.glob("*/*/*/summary-*.json")}
     assert {
