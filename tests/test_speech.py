@@ -19,13 +19,9 @@ from vocalics.recognition import speech
 from vocalics.recognition.speech import (
     VAD_RATE,
     has_speech,
-    probabilities_to_segments,
-    segments,
     speech_probabilities,
     windows,
 )
-
-CHUNK_S = 0.032
 
 
 def gained(waveform, gain_db):
@@ -100,63 +96,6 @@ def test_windows_overlap_by_the_hop_and_the_last_ends_where_the_clip_ends():
 def test_windows_that_would_leave_samples_out_are_refused(call):
     with pytest.raises(UsageError, match="at least 1"):
         windows(*call)
-
-
-# From probabilities to segments
-
-
-def cut(probabilities, **options):
-    """Segments in chunks rather than seconds, without padding and minimum lengths unless they are given."""
-    options = {"minimum_speech_s": 0.0, "minimum_pause_s": 0.0, "padding_s": 0.0} | options
-    found = probabilities_to_segments(probabilities, len(probabilities) * CHUNK_S, **options)
-    return [(pytest.approx(start_s / CHUNK_S), pytest.approx(end_s / CHUNK_S)) for start_s, end_s in found]
-
-
-def test_a_segment_starts_at_the_onset_and_ends_below_the_offset():
-    assert cut([0.4, 0.49, 0.5, 0.4, 0.36, 0.34, 0.49, 0.0]) == [(2, 5)]
-
-
-def test_speech_up_to_the_end_ends_there():
-    assert cut([0.0, 1.0, 1.0]) == [(1, 3)]
-    assert probabilities_to_segments([1.0] * 40, 1.27, padding_s=0.5) == [(0.0, 1.27)]
-
-
-def test_a_pause_parts_two_segments_from_the_minimum_on():
-    spoken = [1.0] * 10 + [0.0] * 5 + [1.0] * 10
-    assert cut(spoken, minimum_pause_s=4.5 * CHUNK_S) == [(0, 10), (15, 25)]
-    assert cut(spoken, minimum_pause_s=5.5 * CHUNK_S) == [(0, 25)]
-
-
-def test_speech_counts_from_the_minimum_on():
-    spoken = [0.0] * 5 + [1.0] * 5 + [0.0] * 5
-    assert cut(spoken, minimum_speech_s=4.5 * CHUNK_S) == [(5, 10)]
-    assert cut(spoken, minimum_speech_s=5.5 * CHUNK_S) == []
-
-
-def test_padding_widens_a_segment_and_neighbours_share_a_short_pause():
-    spoken = [0.0] * 10 + [1.0] * 10 + [0.0] * 4 + [1.0] * 10 + [0.0]
-    assert cut(spoken, padding_s=3 * CHUNK_S) == [(7, 22), (22, 35)]
-
-
-@given(st.lists(st.floats(0, 1), max_size=80), st.floats(0, 0.3), st.floats(0, 0.3), st.floats(0, 0.3))
-def test_segments_are_in_order_apart_and_inside(probabilities, minimum_speech_s, minimum_pause_s, padding_s):
-    duration_s = max(0.0, len(probabilities) * CHUNK_S - 0.01)  # the last chunk was filled up
-    found = probabilities_to_segments(
-        probabilities,
-        duration_s,
-        minimum_speech_s=minimum_speech_s,
-        minimum_pause_s=minimum_pause_s,
-        padding_s=padding_s,
-    )
-    borders = [0.0, *(border for segment in found for border in segment), duration_s]
-    assert borders == sorted(borders)
-    assert all(start_s < end_s for start_s, end_s in found)
-
-
-@pytest.mark.parametrize("thresholds", [{"onset": 0.3}, {"onset": 1.5}, {"offset": -0.1}])
-def test_thresholds_that_cross_or_are_no_probabilities_are_refused(thresholds):
-    with pytest.raises(UsageError, match="offset"):
-        probabilities_to_segments([0.5], 0.032, **thresholds)
 
 
 # The detector
@@ -247,9 +186,7 @@ def test_speech_stays_speech_on_an_offset_at_another_rate_and_in_one_of_two_chan
 
 
 def test_half_a_second_of_speech_is_speech(clip):
-    ((start_s, end_s), *_) = segments(audio.read(clip))
-    middle_s = (start_s + end_s) / 2
-    assert has_speech(audio.read(clip, middle_s - 0.25, middle_s + 0.25))
+    assert has_speech(audio.read(clip, 1.0, 1.5))
 
 
 def test_one_word_in_a_minute_of_silence_is_speech(clip):
@@ -272,49 +209,6 @@ def test_speech_is_found_without_hearing_the_whole_recording(clip, monkeypatch):
     minute = np.tile(audio.read(clip).samples, 18)
     assert has_speech(Waveform(minute, VAD_RATE))
     assert len(heard) <= speech.BEFORE_CHUNKS + speech.AFTER_CHUNKS  # of 1,871
-
-
-# Where is it?
-
-
-def test_two_sentences_with_a_pause_between_are_two_stretches(clip):
-    sentence = audio.read(clip).samples
-    pause = np.zeros((1, 2 * VAD_RATE), np.float32)
-    found = segments(Waveform(np.hstack([sentence, pause, sentence]), VAD_RATE))
-    sentence_s = sentence.shape[1] / VAD_RATE
-    before = [segment for segment in found if segment[1] <= sentence_s + 0.5]
-    after = [segment for segment in found if segment[0] >= sentence_s + 1.5]
-    assert before
-    assert after
-    assert len(before) + len(after) == len(found)
-
-
-def test_segments_hold_nearly_all_of_the_energy_of_speech(clips):
-    for path in clips:
-        mono = audio.read(path).mono()
-        energy = np.square(mono.samples[0], dtype=np.float64)
-        inside = sum(
-            energy[round(start_s * mono.sample_rate) : round(end_s * mono.sample_rate)].sum()
-            for start_s, end_s in segments(mono)
-        )
-        assert (
-            inside / energy.sum() > 0.95
-        )  # the synthesiser adds no noise; soft ends of words may be outside
-
-
-def test_segments_do_not_depend_on_level_rate_or_channels(clip):
-    waveform = audio.read(clip)
-    expected = segments(waveform)
-    for same in (
-        gained(waveform, -40),
-        Waveform(np.vstack([waveform.samples] * 2), VAD_RATE),
-        waveform.resampled(48_000),
-    ):
-        np.testing.assert_allclose(segments(same), expected, atol=CHUNK_S)
-
-
-def test_silence_has_no_segments():
-    assert segments(Waveform.from_array(np.zeros(VAD_RATE), VAD_RATE)) == []
 
 
 # Real voices

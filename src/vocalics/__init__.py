@@ -24,7 +24,10 @@ if TYPE_CHECKING:
     from vocalics.errors import AudioError, ModelError, UsageError, VocalicsError
     from vocalics.recognition.model import Model, Outputs, load, predict
     from vocalics.recognition.model_file import list_models
-    from vocalics.recognition.prediction import Prediction
+    from vocalics.recognition.prediction import Prediction, Segment, SpeakerSummary, Timeline
+    from vocalics.recognition.rttm import Turn, read_rttm
+    from vocalics.recognition.stream import Stream
+    from vocalics.recognition.timeline import timeline
 
     __version__: str
 
@@ -35,6 +38,11 @@ __all__ = [
     "ModelError",
     "Outputs",
     "Prediction",
+    "Segment",
+    "SpeakerSummary",
+    "Stream",
+    "Timeline",
+    "Turn",
     "UsageError",
     "VocalicsError",
     "Waveform",
@@ -43,6 +51,8 @@ __all__ = [
     "list_models",
     "load",
     "predict",
+    "read_rttm",
+    "timeline",
 ]
 
 #: The module that each public name lives in.
@@ -53,12 +63,19 @@ _HOMES = {
     "ModelError": "vocalics.errors",
     "Outputs": "vocalics.recognition.model",
     "Prediction": "vocalics.recognition.prediction",
+    "Segment": "vocalics.recognition.prediction",
+    "SpeakerSummary": "vocalics.recognition.prediction",
+    "Stream": "vocalics.recognition.stream",
+    "Timeline": "vocalics.recognition.prediction",
+    "Turn": "vocalics.recognition.rttm",
     "UsageError": "vocalics.errors",
     "VocalicsError": "vocalics.errors",
     "Waveform": "vocalics.audio",
     "list_models": "vocalics.recognition.model_file",
     "load": "vocalics.recognition.model",
     "predict": "vocalics.recognition.model",
+    "read_rttm": "vocalics.recognition.rttm",
+    "timeline": "vocalics.recognition.timeline",
 }
 
 

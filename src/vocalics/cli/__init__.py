@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from vocalics.cli import corpus, features, lab, models, predict
+from vocalics.cli import corpus, explain, features, lab, listen, models, predict, timeline
 from vocalics.cli.screen import tell
 from vocalics.errors import VocalicsError
 
@@ -22,6 +22,9 @@ app = typer.Typer(
     no_args_is_help=True,
 )
 app.add_typer(predict.app)
+app.add_typer(timeline.app)
+app.add_typer(listen.app)
+app.add_typer(explain.app)
 app.add_typer(models.app, name="models")
 app.add_typer(corpus.app, name="corpus")
 app.add_typer(features.app)

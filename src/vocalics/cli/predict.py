@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from vocalics.cli.screen import show, summary, tell
+from vocalics.cli.files import check_output, open_recording, write_output
+from vocalics.cli.screen import PAGE_WIDTH, show, summary, tell
 from vocalics.errors import UsageError, VocalicsError
-from vocalics.files import write_atomically
 
 if TYPE_CHECKING:
     from vocalics.recognition.model import Model
@@ -25,9 +25,6 @@ app = typer.Typer()
 
 #: From so many recordings on, progress and a summary are told on stderr.
 MANY = 6
-
-#: Width of a table that goes to a file, in characters.
-PAGE_WIDTH = 100
 
 
 class Format(StrEnum):
@@ -90,7 +87,7 @@ def predict(
     found, failed = list_recordings(paths)
 
     in_sight = form is not Format.table and output is None and sys.stdout.isatty()  # the answers themselves
-    recordings = [_open(path) for path in found]
+    recordings = [open_recording(path) for path in found]
     answers = opened.predict_iter(
         recordings if in_sight or play else _track(recordings),
         abstain_below=abstain_below,
@@ -116,7 +113,7 @@ def predict(
 def _choose_format(format: Format | None, output: str | None) -> Format:
     """Return the format asked for, else that of the file's suffix, else what suits stdout."""
     if output is not None:
-        _check_output(output)
+        check_output(output, ".json, .jsonl or .csv")
     if format is not None:
         return format
     if output is None:
@@ -127,17 +124,6 @@ def _choose_format(format: Format | None, output: str | None) -> Format:
             f"'{output}' names no format; let it end in .json, .jsonl or .csv, or give --format."
         )
     return Format(suffix)
-
-
-def _check_output(output: str) -> None:
-    """Refuse what cannot be written to before any recording is heard."""
-    path = Path(output)
-    try:
-        if path.is_dir():
-            raise UsageError(f"'{output}' is a folder; name a file that ends in .json, .jsonl or .csv.")
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UsageError(f"'{output}' cannot be written: {error.strerror}; name another file.") from None
 
 
 def _adapted(model: "Model", paths: list[str]) -> "Model":
@@ -152,20 +138,6 @@ def _adapted(model: "Model", paths: list[str]) -> "Model":
     if left_out:
         tell(f"{left_out} of {len(found)} recordings to adapt with hold no speech or cannot be read.")
     return adapted
-
-
-class _StandardInput(io.BytesIO):
-    """All of stdin, with the name that errors call it."""
-
-    name = "standard input"
-
-
-def _open(path: str) -> "Recording":
-    if path != "-":
-        return path
-    if sys.stdin.isatty():
-        raise UsageError("'-' means audio on standard input, which is the keyboard; pipe a file into it.")
-    return _StandardInput(sys.stdin.buffer.read())
 
 
 def _track(recordings: "Sequence[Recording]") -> "Iterable[Recording]":
@@ -222,10 +194,7 @@ def _write(
         return
     pieces = _to_text(predictions, form, emotions)
     if output is not None:
-        try:
-            write_atomically(output, "".join(pieces))
-        except OSError as error:
-            raise UsageError(f"'{output}' cannot be written: {error.strerror}.") from None
+        write_output(output, "".join(pieces))
         return
     for piece in pieces:
         sys.stdout.buffer.write(piece.encode())  # UTF-8 everywhere: programs read this

