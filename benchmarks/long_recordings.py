@@ -34,6 +34,7 @@ from vocalics.recognition.channel import Channel
 from vocalics.recognition.model import Model
 from vocalics.recognition.timeline import timeline
 from vocalics.recognition.voice import VoiceActivity
+from vocalics.resampling import Resampler
 
 #: Most that a ten-hour recording may take, MB.
 MEMORY_MB = 300
@@ -80,7 +81,7 @@ def hear(path: str) -> dict[str, Any]:
     model = vocalics.load()
     timeline((np.zeros((2, 16_000)), 16_000), model, channels="split")  # what is loaded once
     stages = Stages()
-    stages.watch(audio.Resampler, "push", "resampling")
+    stages.watch(Resampler, "push", "resampling")
     stages.watch(VoiceActivity, "push", "voice activity")
     stages.watch(Model, "answer", "model")
     decoded_s = 0.0

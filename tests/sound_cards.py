@@ -75,6 +75,8 @@ class SoundCard(ModuleType):
     def _run(self):
         overrun = False
         for step in self.script:
+            if self.closed:  # nobody is there any more whom an interrupt could reach
+                return
             if isinstance(step, str) and step == "gone":
                 self.opened["finished_callback"]()
             elif isinstance(step, str):

@@ -1,5 +1,6 @@
 """Listening through a stream: how late answers are, what was lost, and what the last minute was."""
 
+import itertools
 import math
 
 import numpy as np
@@ -126,6 +127,11 @@ def test_passages_cover_the_speech_and_do_not_overlap(model, sentence):
     edges_s = np.array([(passage.start_s, passage.end_s) for passage in passages])
     assert (edges_s[:, 0] < edges_s[:, 1]).all()
     assert (edges_s[1:, 0] >= edges_s[:-1, 1]).all()
+    for before, after in itertools.pairwise(passages):  # what is alike and touches is one
+        assert before.end_s < after.start_s or (before.emotion, before.abstained) != (
+            after.emotion,
+            after.abstained,
+        )
     covered_s = sum(end_s - start_s for start_s, end_s in edges_s)
     (speaker,) = listening.timeline().speakers
     n_stretches = 1 + int((edges_s[1:, 0] > edges_s[:-1, 1]).sum())

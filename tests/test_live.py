@@ -143,7 +143,8 @@ def test_without_colours_the_strip_is_of_letters(options, silence):
 
 
 def test_pure_ascii_is_pure_ascii():
-    assert "\n".join(drawn(BUSY, ascii_only=True)).isascii()
+    for name in ("Größe", "very " * 30):
+        assert "\n".join(drawn(BUSY, source=name, ascii_only=True)).isascii()
 
 
 def test_an_emotion_too_short_for_its_name_has_its_letter():

@@ -613,8 +613,7 @@ def test_a_click_plays_from_where_one_clicks(height, html, show):
     assert page.evaluate("audio.paused")
     click_at(page, 7.5, lane=1, height=height)
     assert 7.4 < playing_at(page) < 10  # 0.1 s is 4 pixels; it plays on while this is asked
-    until(page, "audio.currentTime > 8")
-    assert page.locator("#now").inner_text() >= "0:08"
+    until(page, "document.getElementById('now').textContent >= '0:08'")
 
 
 @pytest.mark.slow
@@ -805,6 +804,10 @@ def test_ten_hours_open_with_few_elements_and_every_segment_can_be_reached(long_
     assert page.evaluate("document.querySelectorAll('*').length") < 3_000  # of 11,000 segments
     page.locator(f'tr[data-segment="{n - 1}"]').click()
     assert page.evaluate("position") == pytest.approx(long_timeline.segments[-1].start_s)
+    page.evaluate("look(0, 60)")
+    page.locator("#overview").click()  # in its middle: five hours
+    assert page.evaluate("position") == pytest.approx(18_000, abs=60)
+    assert page.evaluate("position >= view.start && position <= view.end && span() <= 60")
 
 
 @pytest.mark.slow

@@ -10,16 +10,15 @@ import math
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from vocalics.decoders import AudioInfo, Decoder, FloatArray, Source, opened, pcm_to_float
 from vocalics.errors import AudioError
+from vocalics.resampling import MAXIMUM_RATE, MINIMUM_RATE, check_rate, resample
 
 __all__ = [
     "ENCODED_BITS_PER_S",
@@ -30,7 +29,6 @@ __all__ = [
     "MINIMUM_RATE",
     "SUFFIXES",
     "AudioInfo",
-    "Resampler",
     "Waveform",
     "blocks",
     "encode",
@@ -38,17 +36,14 @@ __all__ = [
     "read",
 ]
 
-#: Sample rates that are accepted, Hz: from the telephone's to the fastest studio converters'.
-MINIMUM_RATE, MAXIMUM_RATE = 8_000, 192_000
-
 #: Most channels of a recording (seventh-order ambisonics); more means an array that lies on its side.
 MAXIMUM_CHANNELS = 64
 
 #: Largest sample, 40 dB over full scale; more means integers that were cast to float without scaling.
 MAXIMUM_PEAK = 100.0
 
-#: Sample rate at which `encode` compresses, Hz, and bits a second for mono and for stereo: wideband speech that
-#: is easily followed, at some 7 and 11 MB an hour.
+#: Sample rate at which `encode` compresses, Hz, and bits a second for mono and for stereo: wideband speech
+#: that is easily followed, at some 7 and 11 MB an hour.
 ENCODED_RATE, ENCODED_BITS_PER_S = 16_000, (16_000, 24_000)
 
 #: What a walk through a folder takes for a recording; a file that is named outright is read under any suffix.
@@ -178,69 +173,16 @@ class Waveform:
 
         Parameters
         ----------
-        sample_rate
-            Hz.
-        bandwidth_hz
-            Where it lies below half of both rates, the sound goes through ``2 * bandwidth_hz`` on its way, so
-            that nothing above is left: a model trained on 16 kHz audio never heard what lies above 8 kHz.
+        sample_rate, bandwidth_hz
+            Hz, as of `vocalics.resampling.resample`.
 
         Examples
         --------
         >>> Waveform.from_array(np.zeros(4800), 48_000).resampled(16_000).n_samples
         1600
         """
-        _check_format(sample_rate, self.n_channels)
-        rates = _rates_on_the_way(self.sample_rate, sample_rate, bandwidth_hz)
-        if len(rates) == 1:
-            return self
-        import soxr
-
-        samples = self.samples.T  # (n_samples, channels)
-        for before, after in itertools.pairwise(rates):
-            samples = soxr.resample(samples, before, after, quality="HQ")
-        return Waveform(np.ascontiguousarray(samples.T), sample_rate)
-
-
-class Resampler:
-    """`Waveform.resampled` for sound that comes piece by piece, one channel.
-
-    Parameters
-    ----------
-    sample_rate, to_rate, bandwidth_hz
-        Hz, as of `Waveform.resampled`.
-
-    Attributes
-    ----------
-    latency_s
-        Longest time that a sample is kept back.
-
-    Examples
-    --------
-    >>> resampler = Resampler(48_000, 16_000)
-    >>> pieces = [resampler.push(np.zeros(4800, dtype=np.float32)), resampler.finish()]
-    >>> sum(map(len, pieces))
-    1600
-    """
-
-    def __init__(self, sample_rate: int, to_rate: int, bandwidth_hz: float | None = None) -> None:
-        _check_format(sample_rate, 1)
-        _check_format(to_rate, 1)
-        rates = _rates_on_the_way(sample_rate, to_rate, bandwidth_hz)
-        self._steps = [_soxr_stream(before, after) for before, after in itertools.pairwise(rates)]
-        self.latency_s = sum(_soxr_latency_s(before, after) for before, after in itertools.pairwise(rates))
-
-    def push(self, samples: FloatArray) -> FloatArray:
-        """Take more samples, (n_samples,); return those that are ready, which lag by some milliseconds."""
-        return self._run(samples, last=False)
-
-    def finish(self) -> FloatArray:
-        """Return the last samples."""
-        return self._run(np.empty(0, dtype=np.float32), last=True)
-
-    def _run(self, samples: FloatArray, last: bool) -> FloatArray:
-        for step in self._steps:
-            samples = step.resample_chunk(np.ascontiguousarray(samples), last=last)
-        return samples
+        samples = resample(self.samples, self.sample_rate, sample_rate, bandwidth_hz)
+        return self if samples is self.samples else Waveform(samples, sample_rate)
 
 
 def info(source: Source, name: str | None = None) -> AudioInfo:
@@ -348,13 +290,13 @@ def encode(pieces: Iterable[Waveform]) -> bytes:
     Parameters
     ----------
     pieces
-        Consecutive, all of one rate and with the same channels; stereo stays stereo, more than two channels are
-        mixed to mono. Beyond full scale it is clipped.
+        Consecutive, all of one rate and with the same channels; stereo stays stereo, more than two channels
+        are mixed to mono. Beyond full scale it is clipped.
 
     Returns
     -------
-    A WebM file that holds what lies below half of `ENCODED_RATE` in about `ENCODED_BITS_PER_S`; the same sound
-    gives the same bytes.
+    A WebM file that holds what lies below half of `ENCODED_RATE` in about `ENCODED_BITS_PER_S`; the same
+    sound gives the same bytes.
 
     Raises
     ------
@@ -423,36 +365,8 @@ def _named(name: str) -> Iterator[None]:
         raise AudioError(f"{name}: {error}") from None
 
 
-def _rates_on_the_way(sample_rate: int, to_rate: int, bandwidth_hz: float | None) -> list[float]:
-    """List the rates from the first to the last; a single one where nothing needs to be done."""
-    if bandwidth_hz is not None and 0 < bandwidth_hz < min(sample_rate, to_rate) / 2:
-        return [sample_rate, 2 * bandwidth_hz, to_rate]
-    return [sample_rate] if sample_rate == to_rate else [sample_rate, to_rate]
-
-
-def _soxr_stream(rate: float, to_rate: float) -> Any:
-    import soxr
-
-    return soxr.ResampleStream(rate, to_rate, num_channels=1, dtype="float32", quality="HQ")
-
-
-@cache
-def _soxr_latency_s(rate: float, to_rate: float) -> float:
-    """Longest time that a sample is kept back, found by trying, for the library does not say."""
-    stream = _soxr_stream(rate, to_rate)
-    piece = np.zeros(max(1, int(rate / 1000)), dtype=np.float32)
-    n_out, latency_s = 0, 0.0
-    for n_pieces in range(1, 501):
-        n_out += len(stream.resample_chunk(piece))
-        latency_s = max(latency_s, n_pieces * len(piece) / rate - n_out / to_rate)
-    return latency_s
-
-
 def _check_format(sample_rate: object, n_channels: int) -> None:
-    if not isinstance(sample_rate, (int, np.integer)) or not MINIMUM_RATE <= sample_rate <= MAXIMUM_RATE:
-        raise AudioError(
-            f"the sample rate is {sample_rate} Hz; {MINIMUM_RATE} to {MAXIMUM_RATE}, whole, can be used."
-        )
+    check_rate(sample_rate)
     if n_channels > MAXIMUM_CHANNELS:
         raise AudioError(
             f"there are {n_channels} channels; at most {MAXIMUM_CHANNELS} can be used, and samples have the "

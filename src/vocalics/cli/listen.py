@@ -94,7 +94,7 @@ def listen(
     if adapt:
         opened = _adapted(opened, adapt)
     window_s = WINDOW_S if window_s is None else window_s
-    with _source(device, input) as source, _stopping() as stop:
+    with _stopping() as stop, _source(device, input) as source:
         stream = Stream(
             opened,
             sample_rate=source.sample_rate,
@@ -142,7 +142,10 @@ def _format(save: Path) -> "TimelineFormat":
 def _print_inputs() -> None:
     from vocalics.recognition.microphone import list_inputs
 
-    for one in list_inputs():
+    inputs = list_inputs()
+    if not inputs:
+        tell("this machine has no microphone; connect one.")
+    for one in inputs:
         channels = "1 channel" if one.n_channels == 1 else f"{one.n_channels} channels"
         default = ", default" if one.is_default else ""
         typer.echo(f"{one.index:3}  {printable(one.name)} ({channels}, {one.sample_rate:,} Hz){default}")

@@ -85,7 +85,7 @@ def picture(
 
     width = min(width, _WIDEST)
     paragraphs: list[list[Text | Table]] = [
-        [_head(view, source, model, width)],
+        [_head(view, source, model, width, ascii_only)],
         [_present(view)],
         [_bars(view, emotions, width, ascii_only)],
         [*_strip(view, emotions, width, ascii_only, no_color)],
@@ -156,13 +156,14 @@ def cells(passages: "Sequence[Passage]", position_s: float, n_cells: int) -> lis
     return found
 
 
-def _head(view: "View", source: str, model: str, width: int) -> "Text":
+def _head(view: "View", source: str, model: str, width: int, ascii_only: bool) -> "Text":
     from rich.text import Text
 
     right = f"  {clock(view.position_s)}  Ctrl-C ends"
-    left = Text(printable(source), style="bold")
+    name = printable(source)
+    left = Text(ascii(name)[1:-1] if ascii_only else name, style="bold")
     left.append(f"  {printable(model)}", style="dim not bold")
-    left.truncate(max(0, width - len(right)), overflow="ellipsis", pad=True)
+    left.truncate(max(0, width - len(right)), overflow="crop", pad=True)
     return Text.assemble(left, (right, "dim"), no_wrap=True)
 
 

@@ -112,8 +112,8 @@ def _figures(evaluation: dict[str, Any]) -> dict[str, Any]:
 
 def _figure(entry: dict[str, Any]) -> str:
     plain = f"UAR {_percent(entry['uar'])}, accuracy {_percent(entry['accuracy'])}, ECE {entry['ece']:.3f}"
-    adapted = [f"{n} clips {_percent(figure['uar'])}" for n, figure in entry.get("adapted", {}).items()]
-    told = f"; UAR adapted with {', '.join(adapted[-1:])}" if adapted else ""
+    adapted = entry.get("adapted", {})
+    told = f"; UAR adapted with all clips {_percent(adapted['all']['uar'])}" if "all" in adapted else ""
     return f"{plain}{told} ({entry['folds']} folds, {entry['speakers']} speakers, {entry['clips']} clips)"
 
 

@@ -18,6 +18,7 @@ PAGE_WIDTH = 100
 _EIGHTHS = " ▏▎▍▌▋▊▉"
 _WIDEST_BAR, _NARROWEST_BAR, _NARROWEST_PATH = 30, 10, 8  # characters
 _WIDE_PAGE = 76  # from here on there is a place for the runner-up
+_MEDIUM_PAGE = 60  # from here on a timeline has bars
 _GAP = 2  # blanks between columns
 
 
@@ -95,6 +96,11 @@ def clock(time_s: float) -> str:
     return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
 
 
+def _moment(time_s: float) -> str:
+    """Return a time to a tenth of a second."""
+    return f"{clock(time_s)}.{int(10 * time_s) % 10}"
+
+
 def bar(share: float, width: int, ascii_only: bool = False) -> str:
     """Return a bar of `share` (0 to 1) of `width` characters, drawn in eighths where the terminal has them.
 
@@ -125,20 +131,28 @@ def show_timeline(timeline: "Timeline", console: "Console") -> None:
     head = Text(printable(timeline.path or "-"), style="bold")
     head.append(f"  {clock(timeline.duration_s)}  {timeline.model}", style="dim not bold")
     console.print(head, soft_wrap=True)
-    several = len(timeline.speakers) > 1
-    ascii_only = console.options.ascii_only
-    table = Table(box=None, padding=(0, _GAP, 0, 0), pad_edge=False, header_style="dim")
-    for header in ("from", "to", *(["speaker"] if several else []), "emotion", "confidence", "", ""):
-        table.add_column(header, no_wrap=True, justify="right" if header in ("from", "to") else "left")
+    several, ascii_only = len(timeline.speakers) > 1, console.options.ascii_only
     width = _WIDEST_BAR if console.width >= _WIDE_PAGE else _NARROWEST_BAR
+    table = Table(box=None, padding=(0, _GAP, 0, 0), pad_edge=False, header_style="dim")
+    table.add_column("from", justify="right", no_wrap=True)
+    table.add_column("to", justify="right", no_wrap=True)
+    if several:
+        table.add_column("speaker", no_wrap=True)
+    table.add_column("emotion", no_wrap=True)
+    if bars := console.width >= _MEDIUM_PAGE:
+        table.add_column("confidence", no_wrap=True)
+    table.add_column("", no_wrap=True)
+    table.add_column("", no_wrap=True)
     for segment in timeline.segments:
-        color, confidence = _color(segment.emotion or ""), segment.confidence or 0.0
+        style, confidence = _color(segment.emotion or ""), segment.confidence or 0.0
+        if segment.abstained:
+            style = "dim"
         table.add_row(
-            f"{clock(segment.start_s)}.{int(segment.start_s % 1 * 10)}",
-            f"{clock(segment.end_s)}.{int(segment.end_s % 1 * 10)}",
+            _moment(segment.start_s),
+            _moment(segment.end_s),
             *([printable(segment.speaker)] if several else []),
-            Text(segment.emotion or "-", style="dim" if segment.abstained else f"bold {color}"),
-            Text(bar(confidence, width, ascii_only), style="dim" if segment.abstained else color),
+            Text(segment.emotion or "-", style=style if segment.abstained else f"bold {style}"),
+            *([Text(bar(confidence, width, ascii_only), style=style)] if bars else []),
             _percent(confidence),
             Text(_note(segment), style="dim"),
         )

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from vocalics.cli.files import check_output, open_recording, write_output
-from vocalics.cli.screen import PAGE_WIDTH, progress_in_time, show_timeline
-from vocalics.errors import UsageError
+from vocalics.cli.screen import PAGE_WIDTH, progress_in_time, show_timeline, tell
+from vocalics.errors import AudioError, UsageError
 
 if TYPE_CHECKING:
     from vocalics.recognition.prediction import Timeline
@@ -87,29 +87,37 @@ def timeline(
     """Say who felt what, when, and how sure that is, in a recording of any length.
 
     Files are written when all is heard, whole or not at all.
+
+    Exit code: 0 done, 1 the recording cannot be used, or breaks off, 2 the call was wrong.
     """
     from vocalics.recognition import timeline as timelines
     from vocalics.recognition.rttm import read_rttm
-    from vocalics.recognition.timeline_formats import FORMATS
+    from vocalics.recognition.timeline_formats import FORMATS, require_parquet
 
     form = _choose_format(format, output)
+    if form is Format.parquet:
+        require_parquet()  # told now, not after an hour
     if output is not None:
         check_output(output, _SUFFIXES)
     if html is not None:
         check_output(html, ".html")
     recording = open_recording(path)
-    with progress_in_time("Listening") as progress:
-        found = timelines.timeline(
-            recording,
-            model,
-            channels=channels.value,
-            turns=None if rttm is None else read_rttm(rttm, path),
-            adapt=_adapt(adapt or ["auto"]),
-            window_s=timelines.WINDOW_S if window_s is None else window_s,
-            hop_s=timelines.HOP_S if hop_s is None else hop_s,
-            abstain_below=abstain_below,
-            progress=progress,
-        )
+    try:
+        with progress_in_time("Listening") as progress:
+            found = timelines.timeline(
+                recording,
+                model,
+                channels=channels.value,
+                turns=None if rttm is None else read_rttm(rttm, path),
+                adapt=_adapt(adapt or ["auto"]),
+                window_s=timelines.WINDOW_S if window_s is None else window_s,
+                hop_s=timelines.HOP_S if hop_s is None else hop_s,
+                abstain_below=abstain_below,
+                progress=progress,
+            )
+    except AudioError as error:
+        tell(str(error))
+        raise typer.Exit(1) from None
     if html is not None:
         from vocalics.recognition.timeline_page import timeline_to_html
 
@@ -120,6 +128,9 @@ def timeline(
     else:
         sys.stdout.buffer.write(content if isinstance(content, bytes) else content.encode())
         sys.stdout.buffer.flush()
+    if found.error is not None:
+        tell(f"{found.error} What came before it is told.")
+        raise typer.Exit(1)
 
 
 #: What a file may end in.

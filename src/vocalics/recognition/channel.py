@@ -7,13 +7,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from vocalics.audio import Resampler
 from vocalics.card import ModelCard
 from vocalics.errors import UsageError
 from vocalics.recognition.rttm import Turn
 from vocalics.recognition.speech import VAD_RATE
 from vocalics.recognition.stretches import Stretch, StretchFinder
 from vocalics.recognition.voice import CHUNK_S, VoiceActivity
+from vocalics.resampling import Resampler
 
 FloatArray = npt.NDArray[np.float32]
 

@@ -209,8 +209,10 @@ class Listening:
     def _answer(self, segment: Segment, latency_s: float | None) -> Answer:
         """Note what an answer says of the time since the one before it."""
         segment = replace(segment, path=self._path)
-        heard_until_s = self._passages[-1].end_s if self._passages else 0.0
-        start_s = max(segment.start_s, heard_until_s)
+        last = self._passages[-1] if self._passages else Passage(0.0, 0.0, None)
+        start_s = max(segment.start_s, last.end_s)
+        if start_s == last.end_s and (last.emotion, last.abstained) == (segment.emotion, segment.abstained):
+            start_s = self._passages.pop().start_s
         if start_s < segment.end_s:
             self._passages.append(Passage(start_s, segment.end_s, segment.emotion, segment.abstained))
         self._last = segment

@@ -217,6 +217,8 @@ class Timeline:
         The windows behind the segments, for every speaker, in the order of `speakers`.
     notes
         What the reader should know: whether the model was adapted, and why not.
+    error
+        One sentence when the recording broke off before its end, else None; the rest is what came before.
     """
 
     path: str | None
@@ -229,6 +231,7 @@ class Timeline:
     speakers: tuple[SpeakerSummary, ...]
     curves: tuple[Curve, ...] = ()
     notes: tuple[str, ...] = ()
+    error: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON contract of a timeline; the curves are not part of it."""
@@ -242,4 +245,5 @@ class Timeline:
             "segments": [segment.to_dict() for segment in self.segments],
             "speakers": [summary.to_dict() for summary in self.speakers],
             "notes": list(self.notes),
+            "error": self.error,
         }

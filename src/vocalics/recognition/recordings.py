@@ -24,6 +24,9 @@ Recordings: TypeAlias = Recording | Iterable[Recording]
 #: the memory.
 MAX_DURATION_S = 600.0
 
+#: Seconds decoded at once of a recording of any length.
+BLOCK_S = 10.0
+
 
 def is_recording(value: object) -> TypeGuard[Recording]:
     """Tell whether `value` is one recording.
@@ -58,6 +61,18 @@ def read_recording(recording: Recording) -> Waveform:
     if isinstance(recording, tuple):
         return Waveform.from_array(*recording)
     return audio.read(recording, name=recording_name(recording), max_duration_s=MAX_DURATION_S)
+
+
+def recording_blocks(recording: Recording) -> Iterator[Waveform]:
+    """Decode one recording of any length in blocks of `BLOCK_S`; errors as of `audio.blocks`."""
+    if isinstance(recording, tuple):
+        recording = Waveform.from_array(*recording)
+    if not isinstance(recording, Waveform):
+        yield from audio.blocks(recording, BLOCK_S, recording_name(recording))
+        return
+    n_block = round(BLOCK_S * recording.sample_rate)
+    for start in range(0, recording.n_samples, n_block):
+        yield Waveform(recording.samples[:, start : start + n_block], recording.sample_rate)
 
 
 def recording_name(recording: Recording) -> str | None:

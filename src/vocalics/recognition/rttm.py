@@ -15,7 +15,7 @@ from pathlib import Path
 from vocalics.errors import UsageError
 from vocalics.recognition.formats import one_line
 
-#: A line has ten fields. Files from before 2009 lack the last; what follows the speaker is not read.
+#: Of ten fields those behind the speaker are not read, and may be missing.
 FEWEST_FIELDS, MOST_FIELDS = 8, 10
 
 

@@ -4,7 +4,8 @@ Blocks of sound go from the decoder through voice activity detection to the mode
 windows and what was answered, whatever the length.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from itertools import chain
 from pathlib import Path
@@ -14,12 +15,12 @@ import numpy as np
 from vocalics import audio
 from vocalics.audio import Waveform
 from vocalics.card import ModelCard
-from vocalics.errors import UsageError
+from vocalics.errors import AudioError, UsageError
 from vocalics.recognition.channel import Channel, Window, WindowPlan
 from vocalics.recognition.head import AffineHead
 from vocalics.recognition.model import Model, load
 from vocalics.recognition.prediction import Segment, SpeakerSummary, Timeline
-from vocalics.recognition.recordings import Recording, Recordings, recording_name
+from vocalics.recognition.recordings import Recording, Recordings, recording_blocks, recording_name
 from vocalics.recognition.rttm import Turn
 from vocalics.recognition.stretches import Stretch
 from vocalics.recognition.track import Speaker, Track, join_cells, mean_position, turning_points
@@ -27,9 +28,6 @@ from vocalics.recognition.track import Speaker, Track, join_cells, mean_position
 #: How much the model hears at once, and how often it is asked, seconds. Crops of 3 s are what the bundled
 #: recipe is trained on.
 WINDOW_S, HOP_S = 3.0, 1.0
-
-#: Seconds decoded at once.
-BLOCK_S = 10.0
 
 #: What the speaker is called where voices are not told apart.
 SPEAKER = "speaker"
@@ -83,7 +81,7 @@ def timeline(
     Raises
     ------
     AudioError
-        The recording cannot be used.
+        The recording cannot be used. One that breaks off later leads to a timeline with an `error`.
     UsageError
         A value is out of range or unknown.
     """
@@ -96,7 +94,7 @@ def timeline(
     if channels == "split" and turns is not None:
         raise UsageError("channels are split and a diarization is given; choose one of the two.")
 
-    total_s, blocks = _open(recording)
+    total_s, blocks = _duration_s(recording), recording_blocks(recording)
     first = next(blocks)
     tracks = partial(Track, len(opened.emotions), keep_embeddings=adapt != "none")
     groups = _speakers(channels, turns, first.n_channels, tracks)  # one for each channel that is listened to
@@ -107,18 +105,23 @@ def timeline(
     ]
 
     done_s = 0.0
-    for block in chain([first], blocks):
-        waveforms = block.split() if channels == "split" else (block.mono(),)
-        for waveform, channel, group in zip(waveforms, listeners, groups, strict=True):
-            _hear(opened, channel.push(waveform.samples[0]), group)
-        done_s += block.duration_s
-        if progress is not None:
-            progress(done_s, total_s)
+    error: str | None = None
+    try:
+        for block in chain([first], blocks):
+            waveforms = block.split() if channels == "split" else (block.mono(),)
+            for waveform, channel, group in zip(waveforms, listeners, groups, strict=True):
+                _hear(opened, channel.push(waveform.samples[0]), group)
+            done_s += block.duration_s
+            if progress is not None:
+                progress(done_s, total_s)
+    except AudioError as broken:  # what was heard until then is not lost
+        error = str(broken)
     for channel, group in zip(listeners, groups, strict=True):
         _hear(opened, channel.finish(), group)
 
     notes = _adapt_afterwards(opened, speakers) if adapt == "auto" else []
-    return summarise(opened, plan, recording_name(recording), done_s, speakers, threshold, notes)
+    found = summarise(opened, plan, recording_name(recording), done_s, speakers, threshold, notes)
+    return replace(found, error=error)
 
 
 def summarise(
@@ -179,20 +182,13 @@ def summarise(
     )
 
 
-def _open(recording: Recording) -> tuple[float | None, Iterator[Waveform]]:
-    """Return how long a recording lasts, where that is known, and its blocks."""
-    if isinstance(recording, tuple):
-        recording = Waveform.from_array(*recording)
+def _duration_s(recording: Recording) -> float | None:
+    """Return how long a recording lasts, where that is known beforehand."""
     if isinstance(recording, Waveform):
-        return recording.duration_s, _blocks(recording)
-    name = recording_name(recording)
-    return audio.info(recording, name).duration_s, audio.blocks(recording, BLOCK_S, name)
-
-
-def _blocks(waveform: Waveform) -> Iterator[Waveform]:
-    n_block = round(BLOCK_S * waveform.sample_rate)
-    for start in range(0, waveform.n_samples, n_block):
-        yield Waveform(waveform.samples[:, start : start + n_block], waveform.sample_rate)
+        return recording.duration_s
+    if isinstance(recording, tuple):
+        return Waveform.from_array(*recording).duration_s
+    return audio.info(recording, recording_name(recording)).duration_s
 
 
 def _speakers(

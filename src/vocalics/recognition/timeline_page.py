@@ -1,9 +1,9 @@
 """A timeline as one self-contained page: who felt what, when, beside a player that seeks where one clicks.
 
 Python measures and words; the script in ``page`` draws and plays. The page asks for nothing from anywhere,
-and its Content-Security-Policy lets nothing run but its own script. However long the recording is, it holds at
-most 32 MB of sound (`MOST_SOUND_BYTES` as base64) and 1 MB of waveform, curves and words; a segment adds some
-40 bytes.
+and its Content-Security-Policy lets nothing run but its own script. However long the recording is, it holds
+at most 32 MB of sound (`MOST_SOUND_BYTES` as base64) and 1 MB of waveform, curves and words; a segment adds
+some 40 bytes.
 """
 
 import base64
@@ -22,10 +22,10 @@ import numpy.typing as npt
 
 from vocalics import audio, emotions
 from vocalics.audio import Waveform
-from vocalics.errors import UsageError
+from vocalics.errors import AudioError, UsageError
 from vocalics.recognition.envelope import Envelope
 from vocalics.recognition.prediction import Curve, Segment, SpeakerSummary, Timeline
-from vocalics.recognition.recordings import Recording, recording_name
+from vocalics.recognition.recordings import Recording, recording_blocks
 
 #: Most sound that a page carries, bytes before base64: 2.2 hours of stereo, or 3.3 of mono. With a longer
 #: recording the page asks its reader for the file.
@@ -65,7 +65,7 @@ def timeline_to_html(timeline: Timeline, recording: Recording) -> str:
     """
     curves, mean_over_s = _decimated(timeline.curves)
     envelope = Envelope([summary.speaker for summary in timeline.speakers], timeline.duration_s)
-    sound = _listen(recording, timeline.duration_s, envelope)
+    sound = _listen(recording, timeline, envelope)
     title = _text(Path(timeline.path).name if timeline.path else "Recording")
     style, script = _asset("timeline.css"), "\n".join(_asset(f"{name}.js") for name in _SCRIPTS)
     return Template(_asset("timeline.html")).substitute(
@@ -103,42 +103,35 @@ def _digest(text: str) -> str:
 # ---- sound -------------------------------------------------------------------------------------------------
 
 
-def _listen(recording: Recording, duration_s: float, envelope: Envelope) -> bytes:
+def _listen(recording: Recording, timeline: Timeline, envelope: Envelope) -> bytes:
     """Decode a recording once, for its envelope and for what is played: nothing where that would be large."""
     heard_s = 0.0
 
     def heard() -> Iterator[Waveform]:
         nonlocal heard_s
-        for block in _blocks(recording):
-            envelope.push(block)
-            heard_s += block.duration_s
-            yield block
+        try:
+            for block in recording_blocks(recording):
+                envelope.push(block)
+                heard_s += block.duration_s
+                yield block
+        except AudioError:
+            if timeline.error is None:  # else it broke off for the timeline too
+                raise
 
     sound = b""
     blocks = heard()
     first = next(blocks)
-    if duration_s * audio.ENCODED_BITS_PER_S[first.n_channels == 2] / 8 <= MOST_SOUND_BYTES:
+    if timeline.duration_s * audio.ENCODED_BITS_PER_S[first.n_channels == 2] / 8 <= MOST_SOUND_BYTES:
         sound = audio.encode(itertools.chain([first], blocks))
     else:
         for _ in blocks:
             pass
-    if abs(heard_s - duration_s) > 1.0:
+    if abs(heard_s - timeline.duration_s) > 1.0:
         raise UsageError(
-            f"the recording lasts {heard_s:.1f} s and the timeline {duration_s:.1f} s; give the recording "
-            "that the timeline was made of."
+            f"the recording lasts {heard_s:.1f} s and the timeline {timeline.duration_s:.1f} s; give the "
+            "recording that it was made of."
         )
     return sound
-
-
-def _blocks(recording: Recording) -> Iterator[Waveform]:
-    if isinstance(recording, tuple):
-        recording = Waveform.from_array(*recording)
-    if not isinstance(recording, Waveform):
-        yield from audio.blocks(recording, BLOCK_S, recording_name(recording))
-        return
-    n_block = round(BLOCK_S * recording.sample_rate)
-    for start in range(0, recording.n_samples, n_block):
-        yield Waveform(recording.samples[:, start : start + n_block], recording.sample_rate)
 
 
 # ---- what the script draws ---------------------------------------------------------------------------------
@@ -215,7 +208,7 @@ def _row(segment: Segment, speakers: dict[str, int], labels: dict[str, int]) -> 
     emotion = -1 if segment.emotion is None else labels[segment.emotion]
     confidence = None if segment.confidence is None else round(segment.confidence, 3)
     times = [round(segment.start_s, 3), round(segment.end_s, 3)]
-    held = [segment.reason or "no reason given"] if segment.abstained else []
+    held = [segment.reason or "no reason given"] if segment.abstained or emotion < 0 else []
     return [*times, speakers[segment.speaker], emotion, confidence, *held]
 
 

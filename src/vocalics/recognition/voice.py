@@ -34,7 +34,7 @@ GATE_DB = -50.0
 
 #: The gate stays open so many chunks after sound, and what it dropped of the last ones is heard when it
 #: opens.
-HANGOVER_CHUNKS, PREROLL_CHUNKS = 16, 8
+HANGOVER_CHUNKS, PREROLL_CHUNKS = 16, 24
 
 #: Share of an offset (a microphone's direct current) that one chunk takes away.
 OFFSET_SHARE = 0.05
@@ -52,7 +52,7 @@ class VoiceActivity:
     Attributes
     ----------
     n_chunks, n_dropped
-        Chunks so far, and how many of them the gate dropped.
+        Chunks so far, and how many of them the detector never heard.
 
     Examples
     --------
@@ -136,6 +136,7 @@ class VoiceActivity:
         gain = np.float32(LEVEL / self._loudness**0.5)
         for dropped in self._dropped:
             self._detector.process_samples((dropped * gain).tolist())
+        self.n_dropped -= len(self._dropped)
         self._dropped.clear()
         return float(self._detector.process_samples((chunk * gain).tolist()))
 

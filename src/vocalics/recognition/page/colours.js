@@ -14,7 +14,7 @@ const mixed = (a, b, share) => "#" + rgb(a)
 let theme;
 function readTheme() {
   const style = getComputedStyle(document.documentElement);
-  theme = Object.fromEntries(["page", "card", "ink", "muted", "line", "accent"]
+  theme = Object.fromEntries(["page", "card", "ink", "muted", "line"]
     .map((name) => [name, style.getPropertyValue(`--${name}`).trim()]));
   // Yellow fades on white, and dark grey on black: such a colour moves towards the ink until it is seen.
   theme.emotions = data.emotions.map(({ color }) => {

@@ -24,7 +24,7 @@ function placeHead() {
 
 let heardKey, currentRow;
 function showPosition() {
-  element("now").textContent = clock(position);
+  element("now").textContent = clock(Math.floor(position));
   const place = element("place");
   place.value = position;
   place.setAttribute("aria-valuetext", clock(position));

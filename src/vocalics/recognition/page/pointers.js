@@ -61,15 +61,18 @@ stack.addEventListener("wheel", (event) => {
   hideTip();
 }, { passive: false });
 
-function moveFrame(event) {
-  if (event.type === "pointermove" && !event.buttons) return;
+const timeOfOverview = (event) => {
   const box = overview.getBoundingClientRect();
-  const time = ((event.clientX - box.left) / box.width) * duration;
-  if (isWhole()) {
-    if (event.type === "click") seek(time);
-  } else if (event.type !== "click") look(time - span() / 2, span());
-}
-for (const type of ["pointerdown", "pointermove", "click"]) overview.addEventListener(type, moveFrame);
+  return ((event.clientX - box.left) / box.width) * duration;
+};
+let frameFrom = null;  // where a drag of the frame began; null once it is a drag, or without one
+overview.addEventListener("pointerdown", (event) => { frameFrom = event.clientX; });
+overview.addEventListener("pointermove", (event) => {
+  if (!event.buttons || (frameFrom !== null && Math.abs(event.clientX - frameFrom) < 5)) return;
+  frameFrom = null;
+  look(timeOfOverview(event) - span() / 2, span());
+});
+overview.addEventListener("click", (event) => { if (frameFrom !== null) show(timeOfOverview(event)); });
 
 const middleTime = () => (position >= view.start && position <= view.end ? position : (view.start + view.end) / 2);
 element("closer").addEventListener("click", () => zoom(2, middleTime()));
