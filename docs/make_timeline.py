@@ -47,11 +47,11 @@ def conversations(measured: dict[str, Any]) -> str:
     lines = [
         "### A planted answer",
         "",
-        f"`{measured['command']}` splices conversations of two speakers from clips of corpora that the bundled model "
-        "never heard, and compares in frames of 10 ms. *Found*: speech that lies in a segment of its speaker; "
-        "*accuracy* and *UAR* are over all of the speech, in percent, what was not found being wrong; *turns*: those "
-        "whose beginning and end both have a border within 0.5 s. *Clip by clip* is the model's own limit: "
-        "`predict`, told where each clip begins and ends.",
+        f"`{measured['command']}` splices conversations of two speakers from clips of corpora that the "
+        "bundled model never heard, and compares in frames of 10 ms. *Found*: speech that lies in a "
+        "segment of its speaker; *accuracy* and *UAR* are over all of the speech, in percent, what was "
+        "not found being wrong; *turns*: those whose beginning and end both have a border within 0.5 s. "
+        "*Clip by clip* is the model's own limit: `predict`, told where each clip begins and ends.",
         "",
         f"| corpus | how | {' | '.join(columns)} |",
         "|---|---|" + "---|" * len(columns),
@@ -78,8 +78,9 @@ def long_recordings(measured: dict[str, Any]) -> str:
     lines = [
         "### Speed and memory",
         "",
-        f"`{measured['command']}`: stereo, each channel a speaker, one core, a window every second. Times real time is "
-        "of the file, both channels at once, decoding included; the stages are shares of that time.",
+        f"`{measured['command']}`: stereo, each channel a speaker, one core, a window every second. Times "
+        "real time is of the file, both channels at once, decoding included; the stages are shares of "
+        "that time.",
         "",
         f"| recording | times real time | peak memory | speech | {' | '.join(stages)} |",
         "|---|---|---|---|" + "---|" * len(stages),
@@ -100,8 +101,9 @@ def live(measured: dict[str, Any]) -> str:
     lines = [
         "### Live",
         "",
-        f"`{measured['command']}`: pieces of 10 ms, a window every 0.25 s, one core. Latency is from the end of a window "
-        "to its answer; at another rate than the model's 16 kHz it includes what resampling keeps back.",
+        f"`{measured['command']}`: pieces of 10 ms, a window every 0.25 s, one core. Latency is from the "
+        "end of a window to its answer; at another rate than the model's 16 kHz it includes what "
+        "resampling keeps back.",
         "",
         "| input | answers | p50 | p99 | worst |",
         "|---|---|---|---|---|",
@@ -112,8 +114,8 @@ def live(measured: dict[str, Any]) -> str:
             lines.append(f"| {int(name.split()[0]):,} Hz | {own['answers']} | {times} |")
     lines += [
         "",
-        f"A soak of {soak['hours']:g} hours, as fast as it goes: {soak['answers']:,} answers, resident memory "
-        f"{memory[0]:.1f} MB after the first hour and {memory[-1]:.1f} MB after the last, "
+        f"A soak of {soak['hours']:g} hours, as fast as it goes: {soak['answers']:,} answers, resident "
+        f"memory {memory[0]:.1f} MB after the first hour and {memory[-1]:.1f} MB after the last, "
         f"{soak['samples that the clock misses']} samples lost.",
     ]
     return "\n".join([*lines, "", ""])
@@ -128,10 +130,11 @@ def gate(measured: dict[str, Any]) -> str:
         [
             "### The gate",
             "",
-            f"`{measured['command']}`: {total['clips']:,} clips, each at its level and 30 dB quieter, with pauses of silence, "
-            f"flipping last bits, hum and faint noise between: of {total['stretches']:,} stretches of speech the gate "
-            f"loses {total['lost']}, and more than 0.1 s of {total['shortened']}. It spares the detector "
-            f"{dropped} of the sound (RAVDESS, TESS, SAVEE, nEMO; the pauses are short here).",
+            f"`{measured['command']}`: {total['clips']:,} clips, each at its level and 30 dB quieter, with "
+            "pauses of silence, flipping last bits, hum and faint noise between: of "
+            f"{total['stretches']:,} stretches of speech the gate loses {total['lost']}, and more than 0.1 "
+            f"s of {total['shortened']}. It spares the detector {dropped} of the sound (RAVDESS, TESS, "
+            "SAVEE, nEMO; the pauses are short here).",
             "",
             "",
         ]

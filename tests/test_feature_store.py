@@ -17,7 +17,7 @@ from vocalics.lab.feature_store import FeatureStore, WholeClips
 from vocalics.lab.features.stack import FrontEnd
 from vocalics.lab.manifest import Manifest
 from vocalics.lab.recipes import Recipe
-from vocalics.lab.recipes.schema import AugmentationSettings
+from vocalics.lab.recipes.schema import WAVEFORM_CHANGES, AugmentationSettings
 
 
 @pytest.fixture
@@ -175,9 +175,12 @@ class TestCopies:
             assert AugmentationSettings.model_validate({name: value}).n_copies is None, name
             assert AugmentationSettings.model_validate({name: value, "copies": 7}).n_copies == 7, name
         probabilities = {"noise_probability", "pitch_probability", "stretch_probability"}
-        every = {*changes, *probabilities, *feature_store._AFTER_THE_WAVEFORM, "copies"}
+        assert {*changes, *probabilities, "copies"} == set(WAVEFORM_CHANGES)
+        after = {"shift_frames", "feature_noise", "frequency_masks", "frequency_mask_share"}
+        after |= {"time_masks", "time_mask_share", "mixup_alpha", "mixup_probability"}
+        every = {*WAVEFORM_CHANGES, *after}
         assert every == AugmentationSettings.model_fields.keys()  # a new setting must find its place
-        others = dict.fromkeys(feature_store._AFTER_THE_WAVEFORM | probabilities, 1)
+        others = dict.fromkeys(after | probabilities, 1)
         assert AugmentationSettings.model_validate(others | {"copies": 7}).n_copies == 0
 
     def test_a_recipe_that_changes_features_alone_keeps_one_stack_a_clip(self, opened, folder, manifest):

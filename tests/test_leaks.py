@@ -12,7 +12,7 @@ import pytest
 
 import tiny_corpus
 from vocalics.errors import LeakError, UsageError
-from vocalics.lab import augment, feature_store, leaks, training
+from vocalics.lab import augment, leaks, training
 from vocalics.lab.audit import audit
 from vocalics.lab.benchmark import System, run_system
 from vocalics.lab.dataset import AudioStore, clip_rng
@@ -178,11 +178,6 @@ def test_a_leaky_fold_changes_no_waveform_again_and_all_else_as_the_recipe_does(
         recipe.network,
         recipe.training,
     )
-
-
-def test_every_setting_changes_either_the_waveform_or_what_is_heard_of_it():
-    after = feature_store._AFTER_THE_WAVEFORM
-    assert set(leaks.WAVEFORM_CHANGES) == AugmentationSettings.model_fields.keys() - after
 
 
 # The leak

@@ -14,7 +14,7 @@ import numpy.typing as npt
 import torch
 
 from vocalics.errors import AudioError, CorpusError, UsageError
-from vocalics.lab.feature_files import ARCHIVES, TABLES, Content, FloatArray, written_whole
+from vocalics.lab.feature_files import ARCHIVES, TABLES, Content, FloatArray, feature_file
 from vocalics.lab.features.stack import FrontEnd
 from vocalics.lab.manifest import Manifest
 from vocalics.lab.processes import map_in_order
@@ -157,7 +157,7 @@ def extract(
     analysed = map_in_order(partial(_work, recipe, names), recordings, _workers(workers, manifest))
     failed: list[str] = []
     with (
-        written_whole(path) as file,
+        feature_file(path) as file,
         (TABLES | ARCHIVES)[path.suffix](file, content) as add,
         _threads_restored(),
         closing(analysed) as answers,

@@ -5,8 +5,6 @@ Each kind of file is a context manager that yields what adds one recording; it h
 
 import csv
 import io
-import os
-import tempfile
 import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -19,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vocalics.errors import UsageError
+from vocalics.files import written_whole
 from vocalics.lab.manifest import COLUMNS, Utterance
 
 FloatArray = npt.NDArray[np.float32]
@@ -154,10 +153,8 @@ ARCHIVES = {".npz": frame_archive}
 
 
 @contextmanager
-def written_whole(path: Path) -> Iterator[BinaryIO]:
-    """Open a file that is at `path` once the block has ended well, and nowhere if it did not.
-
-    As `vocalics.files.write_atomically`, for what does not fit into memory.
+def feature_file(path: Path) -> Iterator[BinaryIO]:
+    """Open a file as `files.written_whole` does.
 
     Raises
     ------
@@ -165,18 +162,8 @@ def written_whole(path: Path) -> Iterator[BinaryIO]:
         The file cannot be written there.
     """
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
-        temporary = Path(name)
-        try:
-            with os.fdopen(descriptor, "wb") as file:
-                yield file
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.chmod(0o644)
-            temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
+        with written_whole(path) as file:
+            yield file
     except OSError as error:
         raise UsageError(
             f"'{path}' cannot be written: {error.strerror or error}; name another file."

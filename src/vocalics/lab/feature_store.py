@@ -23,21 +23,9 @@ from vocalics.lab.dataset import AudioStore, clip_rng, utterance_number
 from vocalics.lab.features.stack import FrontEnd
 from vocalics.lab.manifest import Manifest
 from vocalics.lab.recipes import feature_settings
-from vocalics.lab.recipes.schema import Recipe
+from vocalics.lab.recipes.schema import WAVEFORM_CHANGES, Recipe
 
 Number = TypeVar("Number", np.float32, np.int32)
-
-#: Augmentation settings that change the features, not the waveform, and so do not change what is stored.
-_AFTER_THE_WAVEFORM = {
-    "shift_frames",
-    "feature_noise",
-    "frequency_masks",
-    "frequency_mask_share",
-    "time_masks",
-    "time_mask_share",
-    "mixup_alpha",
-    "mixup_probability",
-}
 
 #: What computes the stacks with our own code.
 _LIBRARIES = ("audiomentations", "librosa", "numpy", "scipy", "soxr", "torch")
@@ -170,7 +158,7 @@ def _key(recipe: Recipe, audio: AudioStore) -> str:
         *(version(name) for name in _LIBRARIES),
     ]
     if recipe.augmentation.n_copies:
-        changes = recipe.augmentation.model_dump(mode="json", exclude=_AFTER_THE_WAVEFORM)
+        changes = recipe.augmentation.model_dump(mode="json", include=set(WAVEFORM_CHANGES))
         what += [recipe.training.seed, changes]
     return hashlib.sha256(json.dumps(what).encode()).hexdigest()[:24]
 

@@ -20,7 +20,7 @@ import numpy.typing as npt
 from vocalics.errors import UsageError
 from vocalics.lab.manifest import Manifest, Utterance
 from vocalics.lab.progress import Progress, no_progress
-from vocalics.lab.recipes.schema import AugmentationSettings, Recipe
+from vocalics.lab.recipes.schema import WAVEFORM_CHANGES, AugmentationSettings, Recipe
 from vocalics.lab.splits import Split, load_split, make_splits
 
 #: What the benchmark calls the leak. It is no protocol of evaluation, so `splits.PROTOCOLS` does not name it.
@@ -31,21 +31,6 @@ COPIES = 5
 
 #: What every leaky split notes.
 NOTE = "deliberate leak: changed copies of one recording stand on both sides, so the figures mean nothing"
-
-#: Settings that change the waveform; the others change what the network hears of it, in training alone.
-WAVEFORM_CHANGES = (
-    "copies",
-    "speed",
-    "gain_db",
-    "noise_factor",
-    "noise_snr_db",
-    "noise_probability",
-    "pitch_semitones",
-    "pitch_probability",
-    "stretch",
-    "stretch_probability",
-    "shift_s",
-)
 
 #: Raised when `augment.augment_waveform` makes other copies of the same settings.
 _VERSION = 1

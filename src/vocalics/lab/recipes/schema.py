@@ -30,6 +30,22 @@ class NetworkSettings(Closed):
     parameters: dict[str, Any] = Field(default_factory=dict)
 
 
+#: Augmentation settings that change the waveform; the others change what the network hears of it.
+WAVEFORM_CHANGES = (
+    "copies",
+    "speed",
+    "gain_db",
+    "noise_factor",
+    "noise_snr_db",
+    "noise_probability",
+    "pitch_semitones",
+    "pitch_probability",
+    "stretch",
+    "stretch_probability",
+    "shift_s",
+)
+
+
 class AugmentationSettings(Closed):
     """Changes to training clips; the validation and test parts are never changed.
 
