@@ -24,21 +24,22 @@ def spans(stretches):
 
 def found_afterwards(probabilities):
     """The rule on all probabilities at once: runs, closed pauses, what is long enough, padding."""
-    runs, start = [], None
+    runs, onset = [], None
     for index, probability in enumerate([*probabilities, -math.inf]):
-        if start is None and probability >= ONSET:
-            start = index
-            while index - start < LEAD_CHUNKS and start and probabilities[start - 1] >= OFFSET:
-                start -= 1
-        elif start is not None and probability < OFFSET:
-            runs.append((start, index))
-            start = None
+        if onset is None and probability >= ONSET:
+            onset = index
+        elif onset is not None and probability < OFFSET:
+            runs.append((onset, index))
+            onset = None
     joined = []
-    for start, stop in runs:
-        if joined and (start - joined[-1][1]) * 0.032 < 0.3:
+    for onset, stop in runs:
+        if joined and (onset - joined[-1][1]) * 0.032 < 0.3:  # a pause lasts until the next onset
             joined[-1] = (joined[-1][0], stop)
-        else:
-            joined.append((start, stop))
+            continue
+        start = onset
+        while onset - start < LEAD_CHUNKS and start and probabilities[start - 1] >= OFFSET:
+            start -= 1
+        joined.append((start, stop))
     kept = [(start, stop) for start, stop in joined if (stop - start) * 0.032 >= 0.25]
     ends = [0.0, *(min(len(probabilities), stop + PADDING) for _, stop in kept)]
     return [
