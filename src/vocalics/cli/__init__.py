@@ -62,7 +62,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             tell(sentence)
         return error.exit_code
     except (VocalicsError, ModuleNotFoundError) as error:
-        sentence = _missing_extra(error) if isinstance(error, ModuleNotFoundError) else str(error)
+        sentence = _missing_extra(error, given) if isinstance(error, ModuleNotFoundError) else str(error)
         if debug or not sentence:
             raise
         tell(sentence)
@@ -102,12 +102,13 @@ def _usage_sentence(error: typer.TyperException) -> str:
     return f"{message} Try '{context.command_path} --help'." if context else message
 
 
-def _missing_extra(error: ModuleNotFoundError) -> str:
-    """Name the extra that brings a missing module; empty when none does."""
+def _missing_extra(error: ModuleNotFoundError, given: Sequence[str]) -> str:
+    """Name the extra that brings a module that the call misses; empty when none does."""
     module = (error.name or "").partition(".")[0]
     extra = next((name for name, modules in _EXTRAS.items() if module in modules), None)
     if extra is None:
         return ""
     whole_lab = extra == "lab" and find_spec("torch") is None
-    what = "Training needs PyTorch" if whole_lab else f"this needs {module}, which is not installed"
+    work = "'vocalics explain'" if given[:1] == ["explain"] else "Training"
+    what = f"{work} needs PyTorch" if whole_lab else f"this needs {module}, which is not installed"
     return f"{what}: pip install 'vocalics[{extra}]'"

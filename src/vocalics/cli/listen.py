@@ -252,13 +252,8 @@ def _to_json(answer: "Answer") -> str:
     """Return a segment's JSON contract and the latency, one line."""
     from vocalics.recognition.formats import json_text, rounded
 
-    latency_s = answer.latency_s
-    times = {
-        "start_s": round(answer.segment.start_s, 3),
-        "end_s": round(answer.segment.end_s, 3),
-        "latency_s": None if latency_s is None else round(latency_s, 3),
-    }
-    return json_text(rounded(answer.segment).to_dict() | times) + "\n"
+    latency_s = None if answer.latency_s is None else round(answer.latency_s, 3)
+    return json_text(rounded(answer.segment).to_dict() | {"latency_s": latency_s}) + "\n"
 
 
 def _sum_up(listening: "Listening", save: Path | None, console: "Console | None") -> None:

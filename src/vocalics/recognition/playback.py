@@ -1,7 +1,8 @@
 """Sound through the loudspeakers: what ``predict --play`` does before it tells the answer."""
 
 from vocalics.audio import Waveform
-from vocalics.errors import MissingExtraError, UsageError
+from vocalics.errors import UsageError
+from vocalics.recognition.sound_card import sounddevice_for
 
 #: Channels that go out as they are; a recording with more is mixed to mono.
 STEREO = 2
@@ -25,18 +26,7 @@ def play(waveform: Waveform) -> None:
     UsageError
         The machine has no audio output, or it refuses the sound.
     """
-    try:
-        import sounddevice
-    except ImportError:
-        raise MissingExtraError(
-            "playing sound needs sounddevice, which is not installed: pip install 'vocalics[live]'"
-        ) from None
-    except OSError:  # on Linux the package does not bring the library
-        raise MissingExtraError(
-            "playing sound needs the PortAudio library, which is not installed; on Debian or Ubuntu: "
-            "apt install libportaudio2"
-        ) from None
-
+    sounddevice = sounddevice_for("playing sound")
     try:
         output = sounddevice.query_devices(kind="output")
     except (sounddevice.PortAudioError, ValueError):  # ValueError: the default is an input

@@ -9,6 +9,7 @@ from dataclasses import replace
 from functools import partial
 from itertools import chain
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 
@@ -94,6 +95,8 @@ def timeline(
     if channels == "split" and turns is not None:
         raise UsageError("channels are split and a diarization is given; choose one of the two.")
 
+    if isinstance(recording, tuple):
+        recording = Waveform.from_array(*recording)
     total_s, blocks = _duration_s(recording), recording_blocks(recording)
     first = next(blocks)
     tracks = partial(Track, len(opened.emotions), keep_embeddings=adapt != "none")
@@ -182,12 +185,10 @@ def summarise(
     )
 
 
-def _duration_s(recording: Recording) -> float | None:
+def _duration_s(recording: str | Path | Waveform | bytes | BinaryIO) -> float | None:
     """Return how long a recording lasts, where that is known beforehand."""
     if isinstance(recording, Waveform):
         return recording.duration_s
-    if isinstance(recording, tuple):
-        return Waveform.from_array(*recording).duration_s
     return audio.info(recording, recording_name(recording)).duration_s
 
 
