@@ -125,6 +125,17 @@ def converse(
         yield Conversation(f"{name} {number}", sound, spoken)
 
 
+def of_tess(data: Path | None, n_clips: int, n_turns: int) -> Iterator[Conversation]:
+    """Make conversations of the two speakers of TESS, for what is measured of speed."""
+    manifest = load_data(data_folder(data), None, ["tess"])
+    generator = np.random.default_rng(0)
+    clips = [Clip(one.speaker, one.emotion, manifest.audio_path(one)) for one in manifest]
+    some = [clips[i] for i in generator.permutation(len(clips))[:n_clips]]
+    return converse(
+        "tess", [[one for one in some if one.speaker == who] for who in PAIRS["tess"][0]], generator, n_turns
+    )
+
+
 @dataclass
 class Tally:
     """Frames and turns, counted."""

@@ -24,10 +24,9 @@ import numpy as np
 import numpy.typing as npt
 
 import vocalics
-from conversations import RATE, Clip, converse
+from conversations import RATE, of_tess
 from vocalics.audio import Waveform
 from vocalics.files import write_atomically
-from vocalics.lab.corpora.data import data_folder, load_data
 
 PIECE_S = 0.01
 RATES = (16_000, 48_000, 8_000)
@@ -35,12 +34,7 @@ RATES = (16_000, 48_000, 8_000)
 
 def make_call(data: Path | None) -> npt.NDArray[np.float32]:
     """Return a conversation of some minutes, mixed to one channel at `RATE`."""
-    manifest = load_data(data_folder(data), None, ["tess"])
-    generator = np.random.default_rng(0)
-    clips = [Clip(one.speaker, one.emotion, manifest.audio_path(one)) for one in manifest]
-    some = [clips[i] for i in generator.permutation(len(clips))[:150]]
-    by_speaker = [[one for one in some if one.speaker == who] for who in ("OAF", "YAF")]
-    (call, *_) = converse("call", by_speaker, generator, 60)
+    call = next(of_tess(data, n_clips=150, n_turns=60))
     return call.samples.sum(axis=0)
 
 

@@ -25,11 +25,10 @@ import numpy as np
 import soundfile
 
 import vocalics
-from conversations import RATE, Clip, converse
+from conversations import RATE, of_tess
 from vocalics import audio
 from vocalics.audio import Waveform
 from vocalics.files import write_atomically
-from vocalics.lab.corpora.data import data_folder, load_data
 from vocalics.recognition.channel import Channel
 from vocalics.recognition.model import Model
 from vocalics.recognition.timeline import timeline
@@ -42,12 +41,7 @@ MEMORY_MB = 300
 
 def write_call(path: Path, sample_rate: int, minutes: float, data: Path | None) -> None:
     """Write a stereo call of that length."""
-    manifest = load_data(data_folder(data), None, ["tess"])
-    generator = np.random.default_rng(0)
-    clips = [Clip(one.speaker, one.emotion, manifest.audio_path(one)) for one in manifest]
-    some = [clips[i] for i in generator.permutation(len(clips))[:300]]
-    by_speaker = [[one for one in some if one.speaker == who] for who in ("OAF", "YAF")]
-    call = np.hstack([one.samples for one in converse("call", by_speaker, generator, 40)])
+    call = np.hstack([one.samples for one in of_tess(data, n_clips=300, n_turns=40)])
     block = Waveform(call, RATE).resampled(sample_rate).samples.T  # (n_samples, 2)
     n_left = round(60 * minutes * sample_rate)
     with soundfile.SoundFile(path, "w", sample_rate, 2, "PCM_16") as file:

@@ -77,6 +77,17 @@ def data() -> Path:
 
 
 @pytest.fixture
+def plug_in(monkeypatch):
+    """Put a sound card into the machine: an object that stands for the module `sounddevice`."""
+
+    def insert(card):
+        monkeypatch.setitem(sys.modules, "sounddevice", card)
+        return card
+
+    return insert
+
+
+@pytest.fixture
 def command(capsys, monkeypatch) -> Callable[..., Run]:
     """Run the command line in this process, as ``command("predict", ..., stdin=b"")``."""
     from vocalics.cli import main

@@ -149,6 +149,15 @@ def test_silence_and_a_moment_of_sound_hold_nothing():
     assert listen(np.empty(0, np.float32)) == []
 
 
+def test_the_usual_plan_gives_way_to_the_model_and_to_what_is_given():
+    usual = WindowPlan(window_s=6.0, hop_s=4.0, first_s=1.0)
+    assert WindowPlan.for_model(CARD, usual) == WindowPlan(3.0, 3.0, 1.0)  # the toy model here hears 3 s
+    assert WindowPlan.for_model(CARD, usual, window_s=2.0, hop_s=0.5) == WindowPlan(2.0, 0.5, 1.0)
+    assert WindowPlan.for_model(CARD, usual, window_s=0.5, first_s=0.25) == WindowPlan(0.5, 0.5, 0.25)
+    with pytest.raises(UsageError, match=r"'toy' hears 0.25 to 3 s"):
+        WindowPlan.for_model(CARD, usual, window_s=6.0)
+
+
 @pytest.mark.parametrize(
     ("plan", "told"),
     [

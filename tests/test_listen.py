@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import astuple, fields
 
 import numpy as np
 import pytest
@@ -16,25 +17,12 @@ import soundfile
 from sound_cards import SoundCard, device
 from vocalics import audio
 from vocalics.recognition import microphone as sources
-from vocalics.recognition.stream import FIRST_S, HOP_S, WINDOW_S
+from vocalics.recognition.prediction import Segment
+from vocalics.recognition.stream import USUAL_PLAN
 from vocalics.recognition.timeline import timeline
 from vocalics.recognition.timeline_formats import FORMATS, json_to_timeline
 
 PLAN = ("--window-s", "1", "--hop-s", "0.5")  # the toy model hears one second
-KEYS = [
-    *(
-        "path",
-        "emotion",
-        "confidence",
-        "probabilities",
-        "abstained",
-        "reason",
-        "duration_s",
-        "model",
-        "error",
-    ),
-    *("start_s", "end_s", "speaker", "latency_s"),
-]
 RATE = 48_000
 PROGRAM = "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); "  # also under nohup
 PROGRAM += "from vocalics.cli import main; sys.exit(main())"
@@ -47,15 +35,9 @@ def at_once(monkeypatch):
 
 
 @pytest.fixture
-def card(monkeypatch):
+def card(plug_in):
     """Put a sound card into the machine, as ``card(script=[...])``."""
-
-    def insert(**properties):
-        made = SoundCard(**properties)
-        monkeypatch.setitem(sys.modules, "sounddevice", made)
-        return made
-
-    return insert
+    return lambda **properties: plug_in(SoundCard(**properties))
 
 
 @pytest.fixture
@@ -94,7 +76,7 @@ def test_every_answer_is_one_json_object_with_the_keys_of_a_segment_and_its_late
     answers = lines(run.out)
     assert len(answers) >= 4  # 3.3 s, an answer every half second from the first on
     for answer in answers:
-        assert list(answer) == KEYS
+        assert set(answer) == {field.name for field in fields(Segment)} | {"latency_s"}
         assert (answer["path"], answer["model"], answer["speaker"]) == (str(clip), "toy", "speaker")
         assert sum(answer["probabilities"].values()) == pytest.approx(1, abs=1e-5)
     ends_s = [answer["end_s"] for answer in answers]
@@ -282,7 +264,19 @@ def test_a_package_that_the_format_needs_is_missed_before_anything_is_heard(
 
 
 def test_windows_that_the_model_does_not_hear_are_refused(command, toy, clip):
-    check_refused(command("listen", "--input", clip, "--model", toy), "3 s", "'toy'")
+    check_refused(command("listen", "--input", clip, "--model", toy, "--window-s", "3"), "3 s", "'toy'")
+
+
+def test_a_model_that_hears_little_at_once_is_asked_for_little(command, toy, clip, at_once):
+    run = command("listen", "--input", clip, "--model", toy)
+    ends_s = [json.loads(line)["end_s"] for line in run.out.splitlines()]
+    assert ends_s == [
+        json.loads(line)["end_s"]
+        for line in command(
+            "listen", "--input", clip, "--model", toy, "--window-s", "1", "--hop-s", "0.25", "--first-s", "1"
+        ).out.splitlines()
+    ]
+    assert ends_s
 
 
 # The end
@@ -414,7 +408,7 @@ def test_a_terminal_that_cannot_move_its_cursor_gets_lines(toy, long_clip):
 
 def test_the_help_names_the_defaults_of_the_stream(command):
     text = " ".join(command("listen", "--help").out.split())
-    for value in (WINDOW_S, HOP_S, FIRST_S):
+    for value in astuple(USUAL_PLAN):
         assert f"[default: {value:g}" in text or f"[default: ({value:g}" in text
 
 

@@ -25,15 +25,9 @@ BLOCK = round(BLOCK_S * RATE)
 
 
 @pytest.fixture
-def card(monkeypatch):
+def card(plug_in):
     """Put a sound card into the machine, as ``card(devices=[...])``."""
-
-    def insert(**properties):
-        made = SoundCard(**properties)
-        monkeypatch.setitem(sys.modules, "sounddevice", made)
-        return made
-
-    return insert
+    return lambda **properties: plug_in(SoundCard(**properties))
 
 
 @pytest.fixture

@@ -58,15 +58,9 @@ class SoundCard(ModuleType):
 
 
 @pytest.fixture
-def card(monkeypatch):
+def card(plug_in):
     """Put a sound card into the machine, as ``card(channels=1)``."""
-
-    def insert(**properties):
-        made = SoundCard(**properties)
-        monkeypatch.setitem(sys.modules, "sounddevice", made)
-        return made
-
-    return insert
+    return lambda **properties: plug_in(SoundCard(**properties))
 
 
 def paths_and_sounds(out):

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from made_segments import segment
 from vocalics.errors import MissingExtraError
 from vocalics.recognition.prediction import Segment, SpeakerSummary, Timeline, TurningPoint
 from vocalics.recognition.rttm import Turn, read_rttm
@@ -25,23 +26,6 @@ from vocalics.recognition.timeline_formats import (
 
 EMOTIONS = ("neutral", "happy", "sad")
 ODD = 'Zoë "the <b>" & co. --> a\tb\nc \udcff'
-
-
-def segment(start_s, end_s, emotion, speaker, confidence=0.5, abstained=False):
-    rest = (1 - confidence) / 2
-    return Segment(
-        path="calls/one two.wav",
-        emotion=emotion,
-        confidence=confidence,
-        probabilities={name: confidence if name == emotion else rest for name in EMOTIONS},
-        abstained=abstained,
-        reason="low confidence" if abstained else None,
-        duration_s=end_s - start_s,
-        model="toy",
-        start_s=start_s,
-        end_s=end_s,
-        speaker=speaker,
-    )
 
 
 def made(segments, speakers=("ann", "bob"), duration_s=40_000.0):

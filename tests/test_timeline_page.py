@@ -15,6 +15,7 @@ import pytest
 import soundfile
 
 import pages
+from made_segments import segment
 from sounds import sine
 from vocalics import audio, emotions
 from vocalics.audio import Waveform
@@ -38,21 +39,17 @@ SPOKEN = [
 ]
 
 
-def segment(speaker, start_s, end_s, emotion, confidence):
-    rest = (1 - confidence) / (len(LABELS) - 1)
-    abstained = confidence < 0.5
-    return Segment(
+def spoken(speaker, start_s, end_s, emotion, confidence):
+    """A segment of the call, on which the model abstains when it is less than half sure."""
+    return segment(
+        start_s,
+        end_s,
+        emotion,
+        speaker,
+        confidence,
+        emotions=LABELS,
         path="call.wav",
-        emotion=emotion,
-        confidence=confidence,
-        probabilities={label: confidence if label == emotion else rest for label in LABELS},
-        abstained=abstained,
-        reason="low confidence" if abstained else None,
-        duration_s=end_s - start_s,
-        model="toy",
-        start_s=start_s,
-        end_s=end_s,
-        speaker=speaker,
+        abstained=confidence < 0.5,
     )
 
 
@@ -95,7 +92,7 @@ def timeline_of(segments, duration_s, **changes):
 @pytest.fixture(scope="module")
 def call() -> Timeline:
     """Two people on two channels, and a moment from which on one of them sounds otherwise."""
-    made = timeline_of([segment(*spoken[:5]) for spoken in SPOKEN], LENGTH_S, notes=("Adapted to nobody.",))
+    made = timeline_of([spoken(*one[:5]) for one in SPOKEN], LENGTH_S, notes=("Adapted to nobody.",))
     first, second = made.speakers
     turned = replace(first, turning_points=(TurningPoint(10.0, "sad", "happy", 1.8),), adapted_s=12.0)
     return replace(made, speakers=(turned, second))
@@ -393,7 +390,7 @@ def test_memory_does_not_grow_with_the_recording(tmp_path, monkeypatch):
     for minutes in (10, 40):
         path = tmp_path / f"{minutes}.flac"
         soundfile.write(path, np.zeros(minutes * 60 * 8_000, np.int16), 8_000)
-        silent = timeline_of([segment(*SPOKEN[0][:5])], minutes * 60.0)
+        silent = timeline_of([spoken(*SPOKEN[0][:5])], minutes * 60.0)
         with traced() as peak:
             timeline_to_html(silent, path)
             peaks.append(peak())
@@ -408,7 +405,7 @@ def long_timeline() -> Timeline:
     """Ten hours, 11,000 segments of two speakers, 36,000 windows each."""
     hours = 10
     segments = [
-        segment(f"channel {1 + n % 2}", 3.25 * n, 3.25 * n + 3.0, LABELS[n % 3], 0.9)
+        spoken(f"channel {1 + n % 2}", 3.25 * n, 3.25 * n + 3.0, LABELS[n % 3], 0.9)
         for n in range(hours * 3600 * 4 // 13)
     ]
     generator = np.random.default_rng(9)

@@ -50,7 +50,7 @@ def test_two_sentences_with_a_pause_between_are_two_stretches(sentence):
     first, *_, last = stretches(np.hstack([sentence, pause, sentence]))
     sentence_s = len(sentence) / VAD_RATE
     assert first[1] <= sentence_s + 0.2
-    assert sentence_s + 1.8 <= last[0] or last[0] >= sentence_s + 2.0 - 0.1
+    assert last[0] >= sentence_s + 2.0 - 0.2
 
 
 def test_stretches_hold_nearly_all_of_the_energy_of_speech(clips):
@@ -61,9 +61,7 @@ def test_stretches_hold_nearly_all_of_the_energy_of_speech(clips):
             energy[round(start_s * VAD_RATE) : round(end_s * VAD_RATE)].sum()
             for start_s, end_s in stretches(samples)
         )
-        assert (
-            inside / energy.sum() > 0.95
-        )  # the synthesiser adds no noise; soft ends of words may be outside
+        assert inside / energy.sum() > 0.95  # soft ends of words may be outside
 
 
 @pytest.mark.parametrize("gain_db", [-35, -20, 10])

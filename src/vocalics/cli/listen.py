@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from vocalics.cli.files import check_output, write_output
+from vocalics.cli.files import adapted, check_output, write_output
 from vocalics.cli.screen import printable, tell
 from vocalics.errors import AudioError, UsageError
 
@@ -55,7 +55,10 @@ def listen(
         typer.Option(metavar="PATH", help="Unlabelled recordings of the speaker (may be repeated)."),
     ] = None,
     window_s: Annotated[
-        float | None, typer.Option(metavar="S", help="Seconds heard at once.", show_default="3")
+        float | None,
+        typer.Option(
+            metavar="S", help="Seconds heard at once.", show_default="3, or what the model hears at most"
+        ),
     ] = None,
     hop_s: Annotated[
         float | None, typer.Option(metavar="S", help="Seconds from answer to answer.", show_default="0.25")
@@ -82,7 +85,7 @@ def listen(
     """
     from vocalics.recognition.listening import Listening
     from vocalics.recognition.model import load
-    from vocalics.recognition.stream import FIRST_S, HOP_S, WINDOW_S, Stream
+    from vocalics.recognition.stream import Stream
 
     if list_devices:
         _print_inputs()
@@ -92,15 +95,14 @@ def listen(
     form = None if save is None else _format(save)
     opened = load(model)
     if adapt:
-        opened = _adapted(opened, adapt)
-    window_s = WINDOW_S if window_s is None else window_s
+        opened = adapted(opened, adapt)
     with _stopping() as stop, _source(device, input) as source:
         stream = Stream(
             opened,
             sample_rate=source.sample_rate,
             window_s=window_s,
-            hop_s=HOP_S if hop_s is None else hop_s,
-            first_s=min(FIRST_S, window_s) if first_s is None else first_s,
+            hop_s=hop_s,
+            first_s=first_s,
             record=True,
         )
         listening = Listening(stream, source.sample_rate, None if input is None else str(input))
@@ -149,16 +151,6 @@ def _print_inputs() -> None:
         channels = "1 channel" if one.n_channels == 1 else f"{one.n_channels} channels"
         default = ", default" if one.is_default else ""
         typer.echo(f"{one.index:3}  {printable(one.name)} ({channels}, {one.sample_rate:,} Hz){default}")
-
-
-def _adapted(model: "Model", paths: list[str]) -> "Model":
-    """Adapt the model to the recordings that `--adapt` names."""
-    from vocalics.recognition.recordings import list_recordings
-
-    found, failed = list_recordings(paths)
-    if failed:
-        raise UsageError(f"--adapt: {next(iter(failed.values()))}")
-    return model.adapt(found)
 
 
 def _source(device: str | None, input: Path | None) -> "AbstractContextManager[Source]":

@@ -12,12 +12,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from vocalics.cli.files import check_output, open_recording, write_output
+from vocalics.cli.files import adapted, check_output, open_recording, write_output
 from vocalics.cli.screen import PAGE_WIDTH, show, summary, tell
 from vocalics.errors import UsageError, VocalicsError
 
 if TYPE_CHECKING:
-    from vocalics.recognition.model import Model
     from vocalics.recognition.prediction import Prediction
     from vocalics.recognition.recordings import Recording
 
@@ -83,7 +82,7 @@ def predict(
     form = _choose_format(format, output)
     opened = load(model)
     if adapt and adapt != ["self"]:
-        opened = _adapted(opened, adapt)
+        opened = adapted(opened, adapt, _track)
     found, failed = list_recordings(paths)
 
     in_sight = form is not Format.table and output is None and sys.stdout.isatty()  # the answers themselves
@@ -124,20 +123,6 @@ def _choose_format(format: Format | None, output: str | None) -> Format:
             f"'{output}' names no format; let it end in .json, .jsonl or .csv, or give --format."
         )
     return Format(suffix)
-
-
-def _adapted(model: "Model", paths: list[str]) -> "Model":
-    """Adapt the model to the recordings that `--adapt` names, and tell when not all of them could be used."""
-    from vocalics.recognition.recordings import list_recordings
-
-    found, failed = list_recordings(paths)
-    if failed:
-        raise UsageError(f"--adapt: {next(iter(failed.values()))}")
-    adapted = model.adapt(_track(found))
-    left_out = len(found) - adapted.adapted_clips
-    if left_out:
-        tell(f"{left_out} of {len(found)} recordings to adapt with hold no speech or cannot be read.")
-    return adapted
 
 
 def _track(recordings: "Sequence[Recording]") -> "Iterable[Recording]":

@@ -63,7 +63,10 @@ def timeline(
         ),
     ] = None,
     window_s: Annotated[
-        float | None, typer.Option(metavar="S", help="Seconds heard at once.", show_default="3")
+        float | None,
+        typer.Option(
+            metavar="S", help="Seconds heard at once.", show_default="3, or what the model hears at most"
+        ),
     ] = None,
     hop_s: Annotated[
         float | None, typer.Option(metavar="S", help="Seconds from window to window.", show_default="1")
@@ -110,8 +113,8 @@ def timeline(
                 channels=channels.value,
                 turns=None if rttm is None else read_rttm(rttm, path),
                 adapt=_adapt(adapt or ["auto"]),
-                window_s=timelines.WINDOW_S if window_s is None else window_s,
-                hop_s=timelines.HOP_S if hop_s is None else hop_s,
+                window_s=window_s,
+                hop_s=hop_s,
                 abstain_below=abstain_below,
                 progress=progress,
             )

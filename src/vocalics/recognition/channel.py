@@ -58,6 +58,33 @@ class WindowPlan:
                 f"the window, {self.window_s:g} s."
             )
 
+    @classmethod
+    def for_model(
+        cls,
+        card: ModelCard,
+        usual: "WindowPlan",
+        *,
+        window_s: float | None = None,
+        hop_s: float | None = None,
+        first_s: float | None = None,
+    ) -> "WindowPlan":
+        """Return the usual plan, shortened to what the model hears at once, but for what is given.
+
+        Raises
+        ------
+        UsageError
+            As of the class, and as of `require_heard_by`.
+        """
+        if window_s is None:
+            window_s = min(usual.window_s, card.window_s)
+        plan = cls(
+            window_s,
+            min(usual.hop_s, window_s) if hop_s is None else hop_s,
+            min(usual.first_s, window_s) if first_s is None else first_s,
+        )
+        plan.require_heard_by(card)
+        return plan
+
     def require_heard_by(self, card: ModelCard) -> None:
         """Raise `UsageError` where a model hears no windows of that length."""
         if not card.minimum_s <= self.window_s <= card.window_s:

@@ -21,8 +21,8 @@ from vocalics.recognition.voice import CHUNK_S
 
 FloatArray = npt.NDArray[np.float64]
 
-#: How often the model is asked, how much it hears at once, and when it is first asked, seconds.
-HOP_S, WINDOW_S, FIRST_S = 0.25, 3.0, 1.0
+#: How much the model hears at once, how often it is asked, and when first.
+USUAL_PLAN = WindowPlan(window_s=3.0, hop_s=0.25, first_s=1.0)
 
 #: Time constant of the smoothing, seconds: by then an answer weighs 37 % of what it did.
 SMOOTHING_S = 1.0
@@ -59,7 +59,7 @@ class Stream:
     sample_rate
         Of the samples that will be pushed, Hz.
     hop_s, window_s, first_s
-        As of `WindowPlan`.
+        As of `WindowPlan`; None: as of `USUAL_PLAN`, or as much as the model hears at once.
     smoothing_s
         Time constant of the smoothing; 0 for none.
     abstain_below
@@ -88,9 +88,9 @@ class Stream:
         model: Model | str | Path | None = None,
         *,
         sample_rate: int,
-        hop_s: float = HOP_S,
-        window_s: float = WINDOW_S,
-        first_s: float = FIRST_S,
+        hop_s: float | None = None,
+        window_s: float | None = None,
+        first_s: float | None = None,
         smoothing_s: float = SMOOTHING_S,
         abstain_below: float | None = None,
         record: bool = False,
@@ -102,8 +102,11 @@ class Stream:
         self._model = model if isinstance(model, Model) else load(model)
         self._abstain_below = self._model.abstaining_below(abstain_below)
         self._sample_rate = sample_rate
-        self._plan = WindowPlan(window_s, hop_s, first_s)
-        self._weight = 1 - math.exp(-hop_s / smoothing_s) if smoothing_s else 1.0  # of the newest answer
+        self._plan = WindowPlan.for_model(
+            self._model.card, USUAL_PLAN, window_s=window_s, hop_s=hop_s, first_s=first_s
+        )
+        # Of the newest answer.
+        self._weight = 1 - math.exp(-self._plan.hop_s / smoothing_s) if smoothing_s else 1.0
         self._smoothed: FloatArray | None = None
         self._track = Track(len(self._model.emotions)) if record else None
         self._n_samples = 0  # since the last gap

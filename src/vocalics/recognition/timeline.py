@@ -26,9 +26,9 @@ from vocalics.recognition.rttm import Turn
 from vocalics.recognition.stretches import Stretch
 from vocalics.recognition.track import Speaker, Track, join_cells, mean_position, turning_points
 
-#: How much the model hears at once, and how often it is asked, seconds. Crops of 3 s are what the bundled
+#: How much the model hears at once, how often it is asked, and when first. Crops of 3 s are what the bundled
 #: recipe is trained on.
-WINDOW_S, HOP_S = 3.0, 1.0
+USUAL_PLAN = WindowPlan(window_s=3.0, hop_s=1.0, first_s=3.0)
 
 #: What the speaker is called where voices are not told apart.
 SPEAKER = "speaker"
@@ -50,8 +50,8 @@ def timeline(
     channels: str = "mix",
     turns: Sequence[Turn] | None = None,
     adapt: str | Recordings | Mapping[str, Recordings] = "auto",
-    hop_s: float = HOP_S,
-    window_s: float = WINDOW_S,
+    hop_s: float | None = None,
+    window_s: float | None = None,
     abstain_below: float | None = None,
     progress: Progress | None = None,
 ) -> Timeline:
@@ -73,7 +73,8 @@ def timeline(
         model's card shows that it helps and does no harm; ``"none"``; recordings of the speaker; or such for
         some speakers, by their names. The network runs once in any case.
     hop_s, window_s
-        As of `WindowPlan`; the first window of a stretch is a whole one.
+        As of `WindowPlan`, whose first window is a whole one; None: as of `USUAL_PLAN`, or as much as the
+        model hears at once.
     abstain_below
         As of `Model.predict`.
     progress
@@ -88,8 +89,8 @@ def timeline(
     """
     opened = model if isinstance(model, Model) else load(model)
     threshold = opened.abstaining_below(abstain_below)
-    plan = WindowPlan(window_s, hop_s, window_s)
-    plan.require_heard_by(opened.card)
+    plan = WindowPlan.for_model(opened.card, USUAL_PLAN, window_s=window_s, hop_s=hop_s)
+    plan = replace(plan, first_s=plan.window_s)
     if channels not in ("mix", "split"):
         raise UsageError(f"channels is '{channels}'; give 'mix' or 'split'.")
     if channels == "split" and turns is not None:
