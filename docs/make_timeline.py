@@ -124,7 +124,8 @@ def live(measured: dict[str, Any]) -> str:
 def gate(measured: dict[str, Any]) -> str:
     """Say what the gate drops, and that it loses nothing."""
     rows = measured["rows"]
-    total = {key: sum(row[key] for row in rows) for key in ("clips", "stretches", "lost", "shortened")}
+    counted = ("clips", "stretches", "cut", "lost", "shortened")
+    total = {key: sum(row[key] for row in rows) for key in counted}
     dropped = ", ".join(f"{100 * row['dropped']:.0f} %" for row in rows if not row["gain_db"])
     return "\n".join(
         [
@@ -132,9 +133,11 @@ def gate(measured: dict[str, Any]) -> str:
             "",
             f"`{measured['command']}`: {total['clips']:,} clips, each at its level and 30 dB quieter, with "
             "pauses of silence, flipping last bits, hum and faint noise between: of "
-            f"{total['stretches']:,} stretches of speech the gate loses {total['lost']}, and more than 0.1 "
-            f"s of {total['shortened']}. It spares the detector {dropped} of the sound (RAVDESS, TESS, "
-            "SAVEE, nEMO; the pauses are short here).",
+            f"{total['stretches']:,} stretches of speech the gate cuts {total['cut']}: no others have a "
+            f"chunk of speech for which the detector was not asked. {total['lost']} is not found behind the "
+            f"gate, and {total['shortened']} are shorter by more than 0.1 s, for the detector remembers, and "
+            f"after another past answers otherwise. The gate spares it {dropped} of the sound (RAVDESS, "
+            "TESS, SAVEE, nEMO; the pauses are short here).",
             "",
             "",
         ]

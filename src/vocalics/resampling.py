@@ -1,21 +1,26 @@
 """Sound at another rate: as a whole, or as it comes."""
 
 import itertools
+from fractions import Fraction
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from vocalics.errors import AudioError
 
+if TYPE_CHECKING:
+    from av import AudioFrame
+
 FloatArray = npt.NDArray[np.float32]
 
 #: Sample rates that are accepted, Hz: from the telephone's to the fastest studio converters'.
 MINIMUM_RATE, MAXIMUM_RATE = 8_000, 192_000
 
-#: soxr's name for what suits 16 bits, and then some.
+#: soxr's name for what suits 16 bits, and then some; and a filter of FFmpeg's with nearly its pass band.
 _QUALITY = "HQ"
+_FILTER = "filter_size=128:filter_type=kaiser:kaiser_beta=9:cutoff=0.96"
 
 
 def check_rate(sample_rate: object) -> None:
@@ -53,7 +58,11 @@ def resample(
 
 
 class Resampler:
-    """`resample` for sound that comes piece by piece, one channel.
+    """Sound at another rate as it comes, piece by piece, one channel.
+
+    It is FFmpeg's resampler, which keeps a sample back for some milliseconds; soxr's, which `resample` takes,
+    is faster, but its streams keep one back for up to a tenth of a second. What comes out does not depend on
+    how the sound was divided, and up to 92 % of the band equals that of `resample` to 70 dB.
 
     Parameters
     ----------
@@ -75,21 +84,67 @@ class Resampler:
 
     def __init__(self, sample_rate: int, to_rate: int, bandwidth_hz: float | None = None) -> None:
         steps = _steps(sample_rate, to_rate, bandwidth_hz)
-        self._streams = [_stream(before, after) for before, after in steps]
-        self.latency_s = sum(_latency_s(before, after) for before, after in steps)
+        self._steps = [_Step(round(before), round(after)) for before, after in steps]
+        self.latency_s = sum(_latency_s(round(before), round(after)) for before, after in steps)
 
     def push(self, samples: FloatArray) -> FloatArray:
         """Take more samples, (n_samples,); return those that are ready."""
-        return self._run(samples, last=False)
+        for step in self._steps:
+            samples = step.push(samples)
+        return samples
 
     def finish(self) -> FloatArray:
         """Return the last samples."""
-        return self._run(np.empty(0, dtype=np.float32), last=True)
-
-    def _run(self, samples: FloatArray, last: bool) -> FloatArray:
-        for stream in self._streams:
-            samples = stream.resample_chunk(np.ascontiguousarray(samples), last=last)
+        samples: FloatArray = np.empty(0, dtype=np.float32)
+        for step in self._steps:
+            samples = np.concatenate([step.push(samples), step.finish()])
         return samples
+
+
+class _Step:
+    """One change of rate, Hz."""
+
+    def __init__(self, rate: int, to_rate: int) -> None:
+        from av.filter import Graph
+
+        self._rate = rate
+        self._n_samples = 0
+        self._graph = Graph()
+        source = self._graph.add_abuffer(
+            sample_rate=rate, format="fltp", layout="mono", time_base=Fraction(1, rate)
+        )
+        resampler = self._graph.add("aresample", f"{to_rate}:{_FILTER}")
+        sink = self._graph.add("abuffersink")
+        source.link_to(resampler)
+        resampler.link_to(sink)
+        self._graph.configure()
+
+    def push(self, samples: FloatArray) -> FloatArray:
+        """Take more samples; return those that are ready."""
+        from av import AudioFrame
+
+        if not len(samples):
+            return samples
+        frame = AudioFrame.from_ndarray(np.ascontiguousarray(samples[np.newaxis]), "fltp", "mono")
+        frame.sample_rate, frame.pts = self._rate, self._n_samples
+        self._n_samples += len(samples)
+        return self._pass_on(frame)
+
+    def finish(self) -> FloatArray:
+        """Return the last samples."""
+        return self._pass_on(None)
+
+    def _pass_on(self, frame: "AudioFrame | None") -> FloatArray:
+        from av.error import BlockingIOError as NothingReady
+        from av.error import EOFError as AllGiven
+
+        self._graph.push(frame)
+        ready: list[FloatArray] = [np.empty(0, dtype=np.float32)]
+        try:
+            while True:
+                ready.append(self._graph.pull().to_ndarray()[0])
+        except (NothingReady, AllGiven):
+            return np.concatenate(ready)
 
 
 def _steps(sample_rate: int, to_rate: int, bandwidth_hz: float | None) -> list[tuple[float, float]]:
@@ -102,19 +157,13 @@ def _steps(sample_rate: int, to_rate: int, bandwidth_hz: float | None) -> list[t
     return [] if len(set(rates)) == 1 else list(itertools.pairwise(rates))
 
 
-def _stream(rate: float, to_rate: float) -> Any:
-    import soxr
-
-    return soxr.ResampleStream(rate, to_rate, num_channels=1, dtype="float32", quality=_QUALITY)
-
-
 @cache
-def _latency_s(rate: float, to_rate: float) -> float:
+def _latency_s(rate: int, to_rate: int) -> float:
     """Longest time that a sample is kept back, found by trying, for the library does not say."""
-    stream = _stream(rate, to_rate)
-    piece = np.zeros(max(1, int(rate / 1000)), dtype=np.float32)
+    step = _Step(rate, to_rate)
+    piece = np.zeros(max(1, rate // 1000), dtype=np.float32)
     n_out, latency_s = 0, 0.0
-    for n_pieces in range(1, 501):
-        n_out += len(stream.resample_chunk(piece))
+    for n_pieces in range(1, 101):
+        n_out += len(step.push(piece))
         latency_s = max(latency_s, n_pieces * len(piece) / rate - n_out / to_rate)
     return latency_s
