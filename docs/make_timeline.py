@@ -126,6 +126,7 @@ def gate(measured: dict[str, Any]) -> str:
     rows = measured["rows"]
     counted = ("clips", "stretches", "cut", "lost", "shortened")
     total = {key: sum(row[key] for row in rows) for key in counted}
+    harmed = sum(min(row["cut"], row["lost"] + row["shortened"]) for row in rows)  # at most
     dropped = ", ".join(f"{100 * row['dropped']:.0f} %" for row in rows if not row["gain_db"])
     return "\n".join(
         [
@@ -133,10 +134,10 @@ def gate(measured: dict[str, Any]) -> str:
             "",
             f"`{measured['command']}`: {total['clips']:,} clips, each at its level and 30 dB quieter, with "
             "pauses of silence, flipping last bits, hum and faint noise between: of "
-            f"{total['stretches']:,} stretches of speech the gate cuts {total['cut']}: no others have a "
-            f"chunk of speech for which the detector was not asked. {total['lost']} is not found behind the "
-            f"gate, and {total['shortened']} are shorter by more than 0.1 s, for the detector remembers, and "
-            f"after another past answers otherwise. The gate spares it {dropped} of the sound (RAVDESS, "
+            f"{total['stretches']:,} stretches of speech {total['cut']} have a chunk for which the detector "
+            f"was not asked; {harmed or 'none'} of these is lost or shorter by more than 0.1 s. Of the others "
+            f"{total['lost'] + total['shortened'] - harmed} are: the detector remembers, and answers otherwise "
+            f"after another past. The gate spares it {dropped} of the sound (RAVDESS, "
             "TESS, SAVEE, nEMO; the pauses are short here).",
             "",
             "",

@@ -105,7 +105,7 @@ class _SoundFile:
     def __init__(self, file: BinaryIO) -> None:
         import soundfile
 
-        self._sound = sound = soundfile.SoundFile(file)
+        self._sound = sound = soundfile.SoundFile(_Seekable(file))
         if not 0 < sound.frames < 1 << 62:  # 2**63 - 1 stands for "unknown"
             sound.close()
             raise ValueError("the header does not tell the length")  # FFmpeg can read on all the same
@@ -139,6 +139,23 @@ class _SoundFile:
 
     def close(self) -> None:
         self._sound.close()
+
+
+class _Seekable:
+    """A file in which a damaged header may ask for a place before the beginning; it then stays where it is.
+
+    What a file throws in libsndfile's callbacks cannot be caught, and would be printed.
+    """
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self.read, self.tell, self.write = file.read, file.tell, file.write
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        try:
+            return self._file.seek(offset, whence)
+        except (OSError, ValueError):
+            return self._file.tell()
 
 
 class _FFmpeg:
