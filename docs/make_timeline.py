@@ -135,10 +135,10 @@ def gate(measured: dict[str, Any]) -> str:
             f"`{measured['command']}`: {total['clips']:,} clips, each at its level and 30 dB quieter, with "
             "pauses of silence, flipping last bits, hum and faint noise between: of "
             f"{total['stretches']:,} stretches of speech {total['cut']} have a chunk for which the detector "
-            f"was not asked; {harmed or 'none'} of these is lost or shorter by more than 0.1 s. Of the others "
-            f"{total['lost'] + total['shortened'] - harmed} are: the detector remembers, and answers otherwise "
-            f"after another past. The gate spares it {dropped} of the sound (RAVDESS, "
-            "TESS, SAVEE, nEMO; the pauses are short here).",
+            f"was not asked; {harmed or 'none'} of these is lost or shorter by more than 0.1 s. Of the "
+            f"others {total['lost'] + total['shortened'] - harmed} are: the detector remembers, and answers "
+            f"otherwise after another past. The gate spares it {dropped} of the sound (RAVDESS, TESS, SAVEE, "
+            "nEMO; the pauses are short here).",
             "",
             "",
         ]
