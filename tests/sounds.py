@@ -29,6 +29,8 @@ FFMPEG = {
     "mkv": ("matroska", "libopus"),
 }
 
+LAYOUTS = {1: "mono", 2: "stereo", 8: "7.1"}
+
 EXACT = {"wav", "flac", "aiff", "mka"}
 
 BLACK = av.VideoFrame.from_ndarray(np.zeros((64, 64, 3), np.uint8), format="rgb24")
@@ -64,13 +66,14 @@ def encode(path, samples, sample_rate=RATE, **options):
     container, coding = FFMPEG[suffix]
     with av.open(path, "w", format=container, options=options) as output:
         picture = output.add_stream("mpeg4", rate=25) if suffix in ("mp4", "mkv") else None
-        sound = output.add_stream(coding, rate=sample_rate, layout=("mono", "stereo")[len(samples) - 1])
+        sound = output.add_stream(coding, rate=sample_rate, layout=LAYOUTS[len(samples)])
         if picture is not None:
             picture.width, picture.height, picture.pix_fmt = 64, 64, "yuv420p"
             for _ in range(25):
                 output.mux(picture.encode(BLACK))
             output.mux(picture.encode())
-        frame = av.AudioFrame.from_ndarray(samples, format="fltp", layout=sound.layout.name)
+        packed = np.ascontiguousarray(samples.T).reshape(1, -1)
+        frame = av.AudioFrame.from_ndarray(packed, format="flt", layout=sound.layout.name)
         frame.sample_rate, frame.pts, frame.time_base = sample_rate, 0, Fraction(1, sample_rate)
         output.mux(sound.encode(frame))
         output.mux(sound.encode())

@@ -28,7 +28,9 @@ def recordings() -> list[bytes]:
     with TemporaryDirectory() as folder:
         paths = [Path(folder, f"tone.{suffix}") for suffix in (*sounds.SOUNDFILE, *sounds.FFMPEG)]
         files = [sounds.encode(path, TONE, 16_000).read_bytes() for path in paths]
-    return [*files, sounds.wav_bytes(TONE.T, subtype="FLOAT"), sounds.wav_bytes(TONE.T, subtype="ULAW")]
+        paths = [Path(folder, f"eight.{suffix}") for suffix in ("m4a", "webm")]
+        files += [sounds.encode(path, TONE.repeat(8, axis=0), 16_000).read_bytes() for path in paths]
+    return files + [sounds.wav_bytes(TONE.T, subtype=subtype) for subtype in ("FLOAT", "ULAW")]
 
 
 @cache

@@ -28,6 +28,10 @@ PIECE_SAMPLES = 1 << 20
 #: reaches about ten frames back (0.3 s at 44.1 kHz), Opus asks for 0.08 s, AAC for two frames.
 PREROLL_S = 0.5
 
+#: With so many channels, each in a plane of its own, PyAV takes what lies in memory behind the last plane for
+#: planes too, and reading those may end the process. (It looks for a null pointer, and FFmpeg sets none.)
+_MANY_CHANNELS = 8
+
 _TAKEN = "give wav, flac, ogg, opus, mp3, m4a, webm or a video with sound"
 
 
@@ -168,6 +172,7 @@ class _FFmpeg:
         import av
 
         self._name = name
+        self._packer: Any = None
         # A playlist could name other files or addresses. No protocol is allowed, so only `file` is read.
         options = {"protocol_whitelist": "none"}
         self._container = container = av.open(file, mode="r", metadata_errors="ignore", options=options)
@@ -225,8 +230,19 @@ class _FFmpeg:
             raise AudioError(
                 f"{self._name} changes its sample rate or channels in the middle; export it with one format."
             )
-        array = frame.to_ndarray()  # planar (channels, n), packed (1, n * channels)
-        return pcm_to_float(array if frame.format.is_planar else array.reshape(-1, n_channels).T)
+        if not frame.format.is_planar:
+            return pcm_to_float(frame.to_ndarray().reshape(-1, n_channels).T)
+        if n_channels < _MANY_CHANNELS:
+            return pcm_to_float(frame.to_ndarray())  # (channels, n)
+        return self._samples(self._packed(frame))
+
+    def _packed(self, frame: Any) -> Any:
+        """Return a frame whose channels take turns."""
+        from av.audio.resampler import AudioResampler
+
+        self._packer = self._packer or AudioResampler(format=frame.format.packed.name, layout=frame.layout)
+        (packed,) = self._packer.resample(frame)
+        return packed
 
     def close(self) -> None:
         self._container.close()
