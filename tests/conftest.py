@@ -2,6 +2,7 @@
 
 import io
 import os
+import signal
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,6 +11,11 @@ from pathlib import Path
 import pytest
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
+
+# A shell's background, or nohup, lets no process hear these; the tests send them.
+for _wish, _usual in {"SIGINT": signal.default_int_handler, "SIGHUP": signal.SIG_DFL}.items():
+    if hasattr(signal, _wish) and signal.getsignal(getattr(signal, _wish)) is signal.SIG_IGN:
+        signal.signal(getattr(signal, _wish), _usual)
 
 
 @dataclass(frozen=True)
