@@ -6,7 +6,9 @@ import pytest
 import torch
 
 from vocalics.errors import RecipeError
-from vocalics.lab.networks import NETWORKS, build_network
+from vocalics.lab.networks import NETWORKS, Ensemble, build_network
+from vocalics.lab.recipes import load_recipe
+from vocalics.lab.recogniser import Recogniser
 
 N_FEATURES = 64  # as the bundled recipe's log-mel
 LOUDNESS = torch.tensor([1.0, 0.1, 5.0])[:, None, None]  # of three clips that share a batch
@@ -130,3 +132,39 @@ class TestNames:
     def test_a_value_that_the_network_cannot_take_is_refused(self, parameters, message):
         with pytest.raises(RecipeError, match=message):
             build_network("cnn_bilstm_attention", N_FEATURES, parameters)
+
+
+class TestEnsemble:
+    """Several networks that answer together."""
+
+    @pytest.fixture
+    def pair(self):
+        return Ensemble([settled("cnn_bilstm_attention"), settled("cnn_bilstm_attention")])
+
+    def test_in_use_the_embeddings_stand_side_by_side_and_attention_is_the_mean(self, pair):
+        first, second = (member(features(3)) for member in pair.members)
+        answer = pair.eval()(features(3))
+        torch.testing.assert_close(answer.embedding, torch.cat([first.embedding, second.embedding], dim=1))
+        torch.testing.assert_close(answer.attention, (first.attention + second.attention) / 2)
+
+    def test_in_training_each_clip_reaches_one_member_with_the_weight_of_all(self, pair):
+        for module in pair.modules():
+            if not isinstance(module, Ensemble):
+                module.eval()  # no dropout, so that the members can be asked again
+        pair.training = True
+        embedding = pair(features(5)).embedding.unflatten(1, (2, -1))
+        for clip in range(5):
+            own, other = clip % 2, 1 - clip % 2
+            alone = pair.members[own](features(5)).embedding[clip]
+            torch.testing.assert_close(embedding[clip, own], 2 * alone)
+            assert (embedding[clip, other] == 0).all()
+
+    def test_members_begin_apart(self):
+        torch.manual_seed(0)
+        recipe = load_recipe("lstm", ["network.members=2"])
+        first, second = Recogniser(recipe).network.members
+        assert not torch.equal(first.lstm.weight_ih_l0, second.lstm.weight_ih_l0)
+
+    def test_each_member_needs_two_clips_of_a_batch(self):
+        with pytest.raises(RecipeError, match=r"raise training\.batch_size from 32 to 34"):
+            load_recipe("lstm", ["network.members=17"])

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from vocalics.errors import RecipeError
 from vocalics.lab.features.stack import FrontEnd
-from vocalics.lab.networks import NETWORKS, build_network
+from vocalics.lab.networks import NETWORKS, Ensemble, build_network
 from vocalics.lab.recipes.schema import Recipe
 
 
@@ -58,9 +58,7 @@ class Recogniser(nn.Module):
     def __init__(self, recipe: Recipe) -> None:
         super().__init__()
         self.front_end = FrontEnd(recipe.features, recipe.sample_rate)
-        self.network = build_network(
-            recipe.network.name, self.front_end.n_features, recipe.network.parameters
-        )
+        self.network = _network(recipe, self.front_end.n_features)
         _require_frames(recipe)
         size = int(self.network.embedding_size)  # type: ignore[arg-type]
         self.head_dropout = nn.Dropout(float(recipe.network.parameters.get("dropout", 0.3)))
@@ -99,6 +97,13 @@ class Recogniser(nn.Module):
         self.head.weight.copy_(weight * std)
         self.embedding_mean.copy_(mean)
         self.embedding_std.copy_(std)
+
+
+def _network(recipe: Recipe, n_features: int) -> nn.Module:
+    """Build the recipe's network, or the several that answer together."""
+    settings = recipe.network
+    members = [build_network(settings.name, n_features, settings.parameters) for _ in range(settings.members)]
+    return Ensemble(members) if settings.members > 1 else members[0]
 
 
 def _require_frames(recipe: Recipe) -> None:

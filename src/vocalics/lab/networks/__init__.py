@@ -5,6 +5,7 @@ where it has one, attention over time (batch, frames). The affine head that foll
 that adaptation works on every recipe.
 """
 
+from vocalics.lab.networks.ensemble import Ensemble
 from vocalics.lab.networks.registry import NETWORKS, NetworkInfo, NetworkOutput, build_network
 
-__all__ = ["NETWORKS", "NetworkInfo", "NetworkOutput", "build_network"]
+__all__ = ["NETWORKS", "Ensemble", "NetworkInfo", "NetworkOutput", "build_network"]

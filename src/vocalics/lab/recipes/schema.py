@@ -24,9 +24,13 @@ Tempo = Annotated[float, Field(ge=0.5)]
 
 
 class NetworkSettings(Closed):
-    """Which network, with its own parameters; the network's class knows and checks them."""
+    """Which network, with its own parameters; the network's class knows and checks them.
+
+    With several ``members``, so many networks of that kind answer together (`networks.Ensemble`).
+    """
 
     name: str
+    members: Count = 1
     parameters: dict[str, Any] = Field(default_factory=dict)
 
 
@@ -186,6 +190,16 @@ class Recipe(Closed):
             raise ValueError(
                 f"augmentation.shift_frames is {self.augmentation.shift_frames}; give fewer than the {heard} "
                 "frames that a clip comes with"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _members_have_clips(self) -> "Recipe":
+        members, batch_size = self.network.members, self.training.batch_size
+        if batch_size < 2 * members:
+            raise ValueError(
+                f"network.members is {members}, and each needs two clips of a batch; raise "
+                f"training.batch_size from {batch_size} to {2 * members} or more"
             )
         return self
 
