@@ -8,6 +8,7 @@ adds up what they say.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -34,8 +35,8 @@ class Ensemble(nn.Module):
     def __init__(self, members: Sequence[nn.Module]) -> None:
         super().__init__()
         self.members = nn.ModuleList(members)
-        sizes = [member.embedding_size for member in members]
-        self.embedding_size = sum(int(size) for size in sizes)  # type: ignore[arg-type]
+        sizes: list[Any] = [member.embedding_size for member in members]
+        self.embedding_size: int = sum(sizes)
 
     def forward(self, features: Tensor) -> NetworkOutput:
         """Embed features (batch, n_features, frames); the members' embeddings stand side by side."""
