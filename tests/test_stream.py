@@ -104,6 +104,14 @@ def test_losses_are_remembered_in_bounded_number(model):
     assert stream.lost_s == pytest.approx((GAPS_KEPT + 50) * 0.1)
 
 
+def test_a_stream_may_begin_later_than_at_zero(model, sentence):
+    plain = Stream(model, sample_rate=RATE, **PLAN)
+    late = Stream(model, sample_rate=RATE, start_s=64.0, **PLAN)  # a sum that binary fractions hold exactly
+    pairs = zip(plain.push(sentence) + plain.finish(), late.push(sentence) + late.finish(), strict=True)
+    assert all(one.end_s + 64.0 == other.end_s and one.emotion == other.emotion for one, other in pairs)
+    assert late.position_s == plain.position_s + 64.0
+
+
 def test_an_adapted_model_answers_as_such(model, sentence, clips):
     adapted = model.adapt([clips[0], clips[1]])
     plain_stream, own_stream = (Stream(one, sample_rate=RATE, **PLAN) for one in (model, adapted))
@@ -122,6 +130,7 @@ def test_less_than_the_threshold_is_abstained_from(model, sentence):
     [
         (lambda model: Stream(model, sample_rate=RATE, smoothing_s=-1), "0 for none"),
         (lambda model: Stream(model, sample_rate=RATE, window_s=9), "hears 0.25 to 1 s"),
+        (lambda model: Stream(model, sample_rate=RATE, start_s=-1), "0 or more"),
         (lambda model: Stream(model, sample_rate=RATE, **PLAN).skip(0), "cannot be lost"),
         (lambda model: Stream(model, sample_rate=RATE, **PLAN).timeline(), "record=True"),
     ],

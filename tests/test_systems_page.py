@@ -17,7 +17,7 @@ PAGE = (ROOT / "docs/systems.md").read_text()
 SYSTEMS = ("cnn-bilstm-attention", "cnn-lstm", "lstm", "cnn1d", "cnn2d")
 
 #: Commands that the page names as not there yet, and options that it names as theirs.
-LATER = {"app"}
+LATER: set[str] = set()
 THEIRS = {"--file"}
 
 #: What a key of a recipe starts with.

@@ -12,7 +12,8 @@ from typing import Annotated
 
 import typer
 
-from vocalics.cli import corpus, explain, features, lab, listen, models, predict, timeline
+from vocalics.cli import app as page
+from vocalics.cli import corpus, explain, features, lab, listen, models, predict, serve, timeline
 from vocalics.cli.screen import tell
 from vocalics.errors import VocalicsError
 
@@ -25,6 +26,8 @@ app.add_typer(predict.app)
 app.add_typer(timeline.app)
 app.add_typer(listen.app)
 app.add_typer(explain.app)
+app.add_typer(page.app)
+app.add_typer(serve.app)
 app.add_typer(models.app, name="models")
 app.add_typer(corpus.app, name="corpus")
 app.add_typer(features.app)
@@ -34,6 +37,7 @@ app.add_typer(lab.app)
 _EXTRAS = {
     "batch": {"fsspec", "pyarrow"},
     "live": {"sounddevice"},
+    "service": {"fastapi", "prometheus_client", "python_multipart", "uvicorn", "websockets"},
     "lab": {"audiomentations", "librosa", "lightning", "matplotlib", "onnx", "onnxscript"}
     | {"pandas", "scipy", "seaborn", "sklearn", "tensorboard", "torch", "yaml"},
 }

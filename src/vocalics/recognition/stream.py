@@ -66,11 +66,13 @@ class Stream:
         As of `Model.predict`.
     record
         Whether `timeline` shall tell of all that was heard, for which some 60 bytes a window are kept.
+    start_s
+        Time of the first sample, as for a stream that goes on where another one broke off.
 
     Attributes
     ----------
     position_s
-        How much sound there was, lost sound too.
+        Time of the next sample: how much sound there was, lost sound and `start_s` too.
     gaps
         The last losses that `skip` was told, `GAPS_KEPT` at most.
     lost_s
@@ -94,9 +96,12 @@ class Stream:
         smoothing_s: float = SMOOTHING_S,
         abstain_below: float | None = None,
         record: bool = False,
+        start_s: float = 0.0,
     ) -> None:
         if not (math.isfinite(smoothing_s) and smoothing_s >= 0):
             raise UsageError(f"smoothing_s is {smoothing_s}; give seconds, 0 for none.")
+        if not (math.isfinite(start_s) and start_s >= 0):
+            raise UsageError(f"start_s is {start_s}; give seconds, 0 or more.")
         self.gaps: deque[Gap] = deque(maxlen=GAPS_KEPT)
         self.lost_s = 0.0
         self._model = model if isinstance(model, Model) else load(model)
@@ -110,11 +115,11 @@ class Stream:
         self._smoothed: FloatArray | None = None
         self._track = Track(len(self._model.emotions)) if record else None
         self._n_samples = 0  # since the last gap
-        self._begin(0.0)
+        self._begin(start_s)
 
     @property
     def position_s(self) -> float:
-        """How much sound there was, lost sound too."""
+        """Time of the next sample."""
         return self._origin_s + self._n_samples / self._sample_rate
 
     @property

@@ -15,7 +15,7 @@ from html import escape
 from importlib.resources import files
 from pathlib import Path
 from string import Template
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -37,11 +37,13 @@ CURVE_POINTS = 24_000
 #: The parts of the page's script, in the order in which they lean on one another.
 _SCRIPTS = ("data", "words", "colours", "lanes", "curves", "player", "pointers", "list", "start")
 
-#: How much is decoded at once, seconds.
-BLOCK_S = 5.0
+#: What the style sheet calls the ways of showing the page.
+_FRAMES = {None: "whole", "page": "framed", "player": "framed player"}
 
 
-def timeline_to_html(timeline: Timeline, recording: Recording) -> str:
+def timeline_to_html(
+    timeline: Timeline, recording: Recording, *, frame: Literal["page", "player"] | None = None
+) -> str:
     """Return a page that shows a timeline and plays its recording.
 
     Parameters
@@ -51,6 +53,8 @@ def timeline_to_html(timeline: Timeline, recording: Recording) -> str:
         mean of the channels is drawn once.
     recording
         What the timeline was made of. It is decoded once, in blocks, so memory grows by the page alone.
+    frame
+        For a frame in another page: ``"page"`` has no heading, ``"player"`` the player and the lanes alone.
 
     Returns
     -------
@@ -73,6 +77,7 @@ def timeline_to_html(timeline: Timeline, recording: Recording) -> str:
             f"default-src 'none'; script-src '{_digest(script)}'; style-src '{_digest(style)}'; "
             "media-src blob:; img-src data:; base-uri 'none'; form-action 'none'"
         ),
+        kind=_FRAMES[frame],
         title=title,
         lead=_lead(timeline),
         notes="".join(f"<li>{_text(note)}</li>" for note in _notes(timeline, mean_over_s)),

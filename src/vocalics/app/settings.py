@@ -1,0 +1,37 @@
+"""What the command line says to the pages, as arguments of the script that Streamlit runs."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+_NO_FOLDERS = "--no-folders"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What somebody chose who started the page.
+
+    Attributes
+    ----------
+    models
+        Names or paths of models that are offered before the bundled ones.
+    folders
+        Whether the pages may read folders of this machine: where only this machine can open them.
+
+    Examples
+    --------
+    >>> Settings.from_arguments(Settings(("a.onnx",), folders=False).to_arguments())
+    Settings(models=('a.onnx',), folders=False)
+    """
+
+    models: tuple[str, ...] = ()
+    folders: bool = True
+
+    def to_arguments(self) -> list[str]:
+        """Return the settings as arguments of a program."""
+        return [*([] if self.folders else [_NO_FOLDERS]), *self.models]
+
+    @classmethod
+    def from_arguments(cls, arguments: Sequence[str]) -> "Settings":
+        """Read what `to_arguments` wrote."""
+        folders = _NO_FOLDERS not in arguments[:1]
+        return cls(tuple(arguments if folders else arguments[1:]), folders)
