@@ -143,8 +143,6 @@ class Talker:
     async def _listen(self, socket: ClientConnection) -> None:
         while not self.ended:
             told = json.loads(await socket.recv())
-            if "error" in told:
-                raise OSError(told["error"])
             now = asyncio.get_running_loop().time()
             self._take(told)
             self.ended = told.get("end", False)
@@ -153,6 +151,8 @@ class Talker:
                 self.answer_delays_s += [now - self.begins_at - answer["end_s"] for answer in told["answers"]]
 
     def _take(self, told: dict[str, Any]) -> None:
+        if "error" in told:
+            raise (OSError if told["retry"] else SystemExit)(told["error"])
         self.answers += told["answers"]
         self.resume = told["resume"]
         while self.kept and self.kept[0] <= told["acknowledged"]:

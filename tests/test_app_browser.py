@@ -5,6 +5,8 @@ With ``VOCALICS_SCREENSHOTS=docs/app`` the pictures of the documentation are tak
 
 import os
 import re
+import time
+import urllib.request
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +18,7 @@ from app_server import serving
 from visited_pages import EXAMPLES
 from vocalics import emotions
 from vocalics.app import words
+from vocalics.app.settings import FORGET_AFTER_S
 from vocalics.recognition import formats
 from vocalics.recognition.timeline import timeline
 from vocalics.recognition.timeline_formats import FORMATS
@@ -270,6 +273,26 @@ def test_every_page_fits_on_a_phone_and_can_be_opened_by_its_address(visit, addr
     assert page.get_by_role("heading", level=1).count() == 1
     assert page.get_by_text("should not have").count() == 0
     assert fits(page)
+
+
+def test_what_was_uploaded_is_forgotten_a_minute_after_the_page_was_closed(visit, installed, clip):
+    def held():
+        """Bytes of uploads that the server holds."""
+        with urllib.request.urlopen(f"{installed}/_stcore/metrics") as metrics:
+            found = re.findall(r'UploadedFileManager".*} (\d+)', metrics.read().decode())
+        return sum(map(int, found))
+
+    page = visit(installed)
+    upload(page, clip)
+    headline(page)
+    before = held()
+    assert before >= clip.stat().st_size
+    page.context.close()
+    for _ in range(round(2 * FORGET_AFTER_S)):
+        if held() <= before - clip.stat().st_size:
+            break
+        time.sleep(1)
+    assert held() <= before - clip.stat().st_size
 
 
 def test_another_site_cannot_let_its_name_point_here(browser, address):

@@ -6,8 +6,7 @@ import streamlit as st
 
 import vocalics
 from vocalics.app import models, words
-from vocalics.app.server import LARGEST_UPLOAD_MB
-from vocalics.app.settings import Settings
+from vocalics.app.settings import LARGEST_UPLOAD_MB, Settings
 from vocalics.card import ModelCard
 
 _CANNOT = """
@@ -32,7 +31,7 @@ This is no legal advice.
 _PRIVACY = f"""
 - Recordings are heard **on the machine that runs this page** and sent nowhere else. The page loads nothing
   from other servers, counts nobody, and works without a network.
-- They stay in that machine's memory while the page is open, and go two minutes after it was closed. What is
+- They stay in that machine's memory while the page is open, and go a minute after it was closed. What is
   larger than a megabyte passes through a nameless temporary file on its way in. A file may have up to
   {LARGEST_UPLOAD_MB} MB.
 - What you download is yours to keep or delete.

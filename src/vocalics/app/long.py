@@ -84,7 +84,8 @@ def _show(choice: Choice, sound: Sound) -> None:
     found = remembered("timeline", key, partial(_listen, choice, sound, speakers))
     if found.error is not None:
         st.warning(f"{words.plain(found.error)} What came before it is shown.")
-    html = remembered("page", key, partial(timeline_to_html, found, sound.file(), frame="page"))
+    with st.spinner("Drawing"):
+        html = remembered("page", key, partial(timeline_to_html, found, sound.file(), frame="page"))
     st.iframe(html, height=PAGE_PX, alt=f"Timeline of {sound.name}: lanes for each speaker, and a player")
     _offer_downloads(found, sound)
 

@@ -10,6 +10,7 @@ import streamlit as st
 from streamlit.navigation.page import StreamlitPage
 
 from vocalics.app import about, corpora, listen, long, trainings, voices, words
+from vocalics.app.memory import forget_when_closed
 from vocalics.app.settings import Settings
 
 _HERE = Path(__file__).parent
@@ -17,6 +18,7 @@ _HERE = Path(__file__).parent
 
 def main(settings: Settings) -> None:
     """Draw the page that the visitor is on."""
+    forget_when_closed()
     mark = str(_HERE / "mark.svg")  # of our own, since Streamlit fetches its icons for this from elsewhere
     st.set_page_config(page_title="vocalics", page_icon=mark, layout="centered")
     st.logo(str(_HERE / "logo.svg"), size="large", icon_image=str(_HERE / "logo.svg"))

@@ -1,9 +1,14 @@
-"""What a session remembers between two runs of a page; Streamlit forgets it when the session ends."""
+"""What a session remembers between two runs of a page, and that it is forgotten when the page is closed."""
 
+import asyncio
 from collections.abc import Callable, Hashable
 from typing import TypeVar
 
 import streamlit as st
+from streamlit import runtime
+from streamlit.runtime.scriptrunner import get_script_run_ctx
+
+from vocalics.app.settings import FORGET_AFTER_S
 
 _Made = TypeVar("_Made")
 
@@ -28,3 +33,33 @@ def remembered(kind: str, key: Hashable, make: Callable[[], _Made], most: int = 
         while len(kept) > most:
             del kept[next(iter(kept))]
     return kept[key]
+
+
+def forget_when_closed() -> None:
+    """Let Streamlit forget this session, uploads and all, `FORGET_AFTER_S` after its page was closed.
+
+    By itself it keeps a session that has ended until another one ends.
+    """
+    context = get_script_run_ctx()
+    if context is not None:
+        _watched(context.session_id)
+
+
+def _forget_later(session_id: str) -> None:
+    """Hear that a session has lost its page."""
+    try:
+        loop = asyncio.get_running_loop()
+    except RuntimeError:  # the server itself ends
+        return
+    loop.call_later(FORGET_AFTER_S, _forget, session_id)
+
+
+def _forget(session_id: str) -> None:
+    if runtime.exists() and not runtime.get_instance().is_active_session(session_id):
+        runtime.get_instance().close_session(session_id)
+
+
+@st.cache_resource(scope="session", on_release=_forget_later, show_spinner=False)
+def _watched(session_id: str) -> str:
+    """Keep what Streamlit releases as soon as the session has lost its page."""
+    return session_id

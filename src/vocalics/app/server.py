@@ -8,14 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from vocalics.app import look
-from vocalics.app.settings import Settings
+from vocalics.app.settings import FORGET_AFTER_S, LARGEST_UPLOAD_MB, Settings
 from vocalics.errors import MissingExtraError, UsageError
 
 #: What Streamlit runs.
 MAIN = Path(__file__).with_name("main.py")
-
-#: Largest file that can be uploaded, MB: it is held in memory. An hour of stereo at 16 bit and 16 kHz is 230.
-LARGEST_UPLOAD_MB = 500
 
 
 def serve(models: tuple[str, ...], host: str, port: int, browser: bool, tell: Callable[[str], None]) -> None:
@@ -95,6 +92,7 @@ def _options(host: str, port: int, browser: bool) -> dict[str, Any]:
         "server.enableCORS": True,
         # A page elsewhere that lets its own name point here is refused.
         "server.allowedHosts": [host, "localhost", "127.0.0.1", "::1"] if is_loopback(host) else [],
+        "server.disconnectedSessionTTL": round(2 * FORGET_AFTER_S),  # until then it is kept, see `memory`
         "server.fileWatcherType": "none",
         "server.runOnSave": False,
         "server.enableStaticServing": False,

@@ -11,7 +11,7 @@ from types import FrameType
 from typing import Any
 
 import uvicorn
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from vocalics.errors import UsageError
@@ -130,6 +130,7 @@ class _Http(HttpToolsProtocol):
         self._settings = settings
         self._n_head_bytes = 0
         self._in_head = True
+        self._unanswered: list[RequestResponseCycle | None] = []
         self._head = _Patience(settings.idle_s, self._close)
         self._reader = _Patience(settings.idle_s, self._abort)
 
@@ -158,6 +159,8 @@ class _Http(HttpToolsProtocol):
         self._in_head = False
         self._head.stop()
         super().on_headers_complete()
+        self._unanswered = [one for one in self._unanswered if one and not one.response_complete]
+        self._unanswered.append(self.cycle)
 
     def pause_writing(self) -> None:
         super().pause_writing()
@@ -171,6 +174,10 @@ class _Http(HttpToolsProtocol):
         self._head.stop()
         super().connection_lost(exc)
         self._reader.stop()
+        for cycle in self._unanswered:  # of several requests that came at once uvicorn tells only the last
+            if cycle is not None and not cycle.response_complete:
+                cycle.disconnected = True
+                cycle.message_event.set()
 
     def send_400_response(self, msg: str) -> None:
         self._refuse(b"400 Bad Request", "this is no HTTP request.")
