@@ -1,4 +1,4 @@
-"""Without PyTorch the tests of the lab and of the edges are left out, to test the core alone as users have it."""
+"""Without PyTorch what lies beyond the core is left out of the tests: so it is tested as users have it."""
 
 import re
 from importlib.util import find_spec

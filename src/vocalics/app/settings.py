@@ -6,7 +6,8 @@ from dataclasses import dataclass
 #: Largest file that can be uploaded, MB: it is held in memory. An hour of stereo at 16 bit and 16 kHz is 230.
 LARGEST_UPLOAD_MB = 500
 
-#: How long after its page was closed a session is forgotten, seconds: a phone may lose the network for a while.
+#: How long after its page was closed a session is forgotten, seconds: a phone may lose the network for a
+#: while.
 FORGET_AFTER_S = 60.0
 
 _NO_FOLDERS = "--no-folders"
