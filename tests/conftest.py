@@ -27,6 +27,14 @@ class Run:
     err: str
 
 
+@pytest.fixture(autouse=True)
+def _own_main():
+    """Streamlit's test runner leaves a page in the place of ``__main__``, from which processes start anew."""
+    main = sys.modules["__main__"]
+    yield
+    sys.modules["__main__"] = main
+
+
 @pytest.fixture(scope="session")
 def toy(tmp_path_factory) -> Path:
     """The toy model's file."""
