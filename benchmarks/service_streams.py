@@ -268,6 +268,26 @@ def summary(talkers: list[Talker], right: list[list[dict[str, Any]]]) -> dict[st
     }
 
 
+async def measure_round(
+    server: Server,
+    talks: list[list[Samples]],
+    right: list[list[dict[str, Any]]],
+    n_clients: int,
+    what: dict[str, Any],
+) -> dict[str, Any]:
+    """Run one round, and put it into figures."""
+    await one_round(server, [talk[:20] for talk in talks], 4)  # so that its processes are there
+    before, own, began = cpu_s(family(server.process.pid)), time.process_time(), time.perf_counter()
+    figures = summary(await one_round(server, talks, n_clients, **what), right)
+    spent_s = time.perf_counter() - began
+    if "kill" not in what:  # the processes are the same as before
+        pids = family(server.process.pid)
+        figures["cores of the service"] = round((cpu_s(pids) - before) / spent_s, 2)
+        figures["cores of the clients"] = round((time.process_time() - own) / spent_s, 2)
+        figures["MB"] = memory_mb(pids)
+    return figures
+
+
 async def measure(options: argparse.Namespace, talks: list[list[Samples]]) -> dict[str, Any]:
     """Run the rounds."""
     print("what the answers must be", flush=True)
@@ -281,20 +301,13 @@ async def measure(options: argparse.Namespace, talks: list[list[Samples]]) -> di
     with tempfile.TemporaryDirectory() as folder:
         server = Server(Path(folder), options.clients, options.workers)
         await server.start()
-        for name, what in rounds.items():
-            warm = await one_round(server, [talk[:20] for talk in talks], 4)  # its processes are there
-            assert all(one.ended for one in warm)
-            before, own, began = cpu_s(family(server.process.pid)), time.process_time(), time.perf_counter()
-            talkers = await one_round(server, talks, options.clients, **what)
-            spent_s = time.perf_counter() - began
-            found[name] = summary(talkers, right)
-            if "kill" not in what:
-                pids = family(server.process.pid)
-                found[name]["cores of the service"] = round((cpu_s(pids) - before) / spent_s, 2)
-                found[name]["cores of the clients"] = round((time.process_time() - own) / spent_s, 2)
-                found[name]["MB"] = memory_mb(pids)
-            print(f"{name}: " + ", ".join(f"{key} {value}" for key, value in found[name].items()), flush=True)
-        await server.end()
+        try:
+            for name, what in rounds.items():
+                found[name] = await measure_round(server, talks, right, options.clients, what)
+                told = ", ".join(f"{key} {value}" for key, value in found[name].items())
+                print(f"{name}: {told}", flush=True)
+        finally:
+            await server.end()
     return found
 
 

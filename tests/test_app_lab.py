@@ -170,6 +170,12 @@ def test_a_run_that_has_just_begun_says_so(tmp_path, tiny):
     assert "No epoch has ended yet." in words_of(name(visit("trainings"), tmp_path))
 
 
+def test_a_file_that_was_cut_short_is_a_sentence(tmp_path):
+    (tmp_path / "leaderboard.json").write_text('[{"recipe": "ls')
+    at = name(visit("trainings"), tmp_path)
+    assert "leaderboard.json cannot be read as JSON" in at.error[0].value
+
+
 def test_a_folder_with_neither_results_nor_runs_is_a_sentence(tmp_path):
     at = name(visit("trainings"), tmp_path)
     assert "lie neither results nor runs" in at.error[0].value

@@ -73,6 +73,18 @@ def test_with_one_model_there_is_nothing_to_compare_but_a_way_to_add_one(toy, al
     assert at.file_uploader[0].allowed_type == [".onnx"]
 
 
+def test_without_any_model_there_is_one_sentence(alone):
+    assert "No model is bundled with this installation" in visit("voices").error[0].value
+
+
+def test_a_model_file_that_changed_is_asked_anew(tmp_path, alone):
+    path = toy_model.write(tmp_path / "one.onnx")
+    at = pick(visit("listen", models=(path,)), "Calm sentence")
+    assert "Not sure" not in words_of(at)
+    toy_model.write(path, abstain_below=0.999)
+    assert "Not sure" in words_of(calm(at.run()))
+
+
 def test_two_models_are_heard_side_by_side(toy, model):
     at = pick(pick(visit("voices", models=(toy,)), "Compare two models"), "Excited sentence")
     toys, bundled = model.predict(EXCITED), vocalics.load().predict(EXCITED)

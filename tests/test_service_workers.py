@@ -155,7 +155,7 @@ def test_requests_choose_among_the_models_by_name(toy, clip):
 
 def test_answers_that_are_none_end_the_worker(one_worker, monkeypatch):
     async def spoilt():
-        worker = await Worker.start(one_worker.service.settings, yields=True)
+        worker = await Worker.start(one_worker.service.settings, decodes=True)
         asked = asyncio.ensure_future(worker.ask({"do": "close", "stream": 1}, limit_s=60))
         try:
             monkeypatch.setattr(processes.wire, "MOST_BYTES", 0)

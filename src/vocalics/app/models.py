@@ -47,11 +47,17 @@ def list_choices(settings: Settings) -> list[Choice]:
     choices: dict[str, Choice] = {}
     paths = dict.fromkeys([*map(locate, settings.models), *list_models().values()])
     for path in paths:
-        model = _opened(str(path), path.stat().st_mtime_ns)
+        key = (str(path), path.stat().st_mtime_ns)
+        model = _opened(*key)
         label = model.name if model.name not in choices else f"{model.name} ({path.name})"
-        choices[label] = Choice(label, str(path), model)
-    own: dict[str, Choice] = st.session_state.get(_OWN, {})
-    return list((choices | own).values())
+        choices[label] = Choice(label, key, model)
+    choices |= st.session_state.get(_OWN, {})
+    if not choices:
+        raise ModelError(
+            "no model is bundled with this installation; start the page with one: vocalics app --model "
+            "FILE.onnx."
+        )
+    return list(choices.values())
 
 
 def choose(

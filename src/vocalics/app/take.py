@@ -48,7 +48,9 @@ class Sound:
     key: str = ""
 
     def __post_init__(self) -> None:
-        digest = blake2b(self.data, person=b"vocalics app", digest_size=16, key=self.name.encode()[:64])
+        digest = blake2b(
+            self.data, person=b"vocalics app", digest_size=16, key=self.name.encode(errors="replace")[:64]
+        )
         object.__setattr__(self, "key", digest.hexdigest())
 
     def file(self) -> io.BytesIO:

@@ -19,7 +19,7 @@ from vocalics.recognition.model import Model
 _USUAL = ("results", "docs/results", "runs")
 
 #: How many folders deep results and runs are looked for.
-DEPTH = 5
+DEPTH = 4
 
 #: How often a training is looked at that is followed, seconds.
 FOLLOW_S = 10.0
@@ -84,11 +84,18 @@ def _find(folder: Path, name: str) -> list[Path]:
     return sorted(found, key=lambda path: (-path.stat().st_mtime, path.as_posix()))
 
 
+def _read(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{path} cannot be read as JSON: {error}; write it anew.") from None
+
+
 # ---- leaderboard -------------------------------------------------------------------------------------------
 
 
 def _show_board(board: Path) -> None:
-    rows: list[dict[str, Any]] = json.loads(board.read_text(encoding="utf-8"))
+    rows: list[dict[str, Any]] = _read(board)
     plain = [row for row in rows if row["adapted_clips"] == 0]
     protocols = sorted({row["protocol"] for row in plain})
     chosen = st.pills(
@@ -180,10 +187,7 @@ def _report(files: Sequence[Path]) -> str:
     from vocalics.lab.report import write_report
 
     first = files[0]
-    if first.name.startswith("fold-"):
-        figures = summarise(files)
-    else:
-        figures = json.loads(first.read_text(encoding="utf-8"))
+    figures = summarise(files) if first.name.startswith("fold-") else _read(first)
     with tempfile.TemporaryDirectory() as folder:
         return write_report(figures, Path(folder), read_log(first.parent)).read_text(encoding="utf-8")
 

@@ -92,7 +92,10 @@ def _sentences() -> list[Sound]:
         if sound.data not in [one.data for one in recorded]:
             recorded.append(sound)
     synthetic = st.pills(
-        "Or try a synthetic voice", [f"{len(_ONE_VOICE)} sentences"], key=f"adapt example {turn}"
+        "Or try a synthetic voice",
+        [f"{len(_ONE_VOICE)} sentences"],
+        key=f"adapt example {turn}",
+        persist_state="session",
     )
     sentences = [*recorded, *(Sound(file.name, file.getvalue()) for file in uploaded)]
     sentences += [example(label) for label in _ONE_VOICE] if synthetic else []

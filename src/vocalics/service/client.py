@@ -289,6 +289,7 @@ class ClientStream:
                 additional_headers=self._client.headers,
                 compression=None,
                 open_timeout=self._client.timeout_s,
+                ping_interval=None,
             )
         )
         self.n_connections += 1

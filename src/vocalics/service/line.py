@@ -74,7 +74,7 @@ class Line:
         VocalicsError
             A model cannot be used, or a worker cannot be started.
         """
-        starts = (Worker.start(self._settings, yields=True) for _ in range(self._settings.workers))
+        starts = (Worker.start(self._settings, decodes=True) for _ in range(self._settings.workers))
         results = await asyncio.gather(*starts, return_exceptions=True)
         for one in results:
             if isinstance(one, Worker):
@@ -191,7 +191,7 @@ class Line:
     async def _start_another(self) -> None:
         while True:
             try:
-                worker = await Worker.start(self._settings, yields=True)
+                worker = await Worker.start(self._settings, decodes=True)
             except (VocalicsError, WorkerError, Fault, OSError) as error:
                 log.error("a worker could not be started, and is tried again: %s", error)
                 await asyncio.sleep(RETRY_S)

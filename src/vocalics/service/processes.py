@@ -45,15 +45,15 @@ class Worker:
         self._listening = asyncio.create_task(self._listen())
 
     @classmethod
-    async def start(cls, settings: Settings, *, yields: bool) -> "Worker":
+    async def start(cls, settings: Settings, *, decodes: bool) -> "Worker":
         """Start a worker and wait until it has opened its models.
 
         Parameters
         ----------
         settings
             Models and limits.
-        yields
-            Whether other processes are more urgent.
+        decodes
+            Whether it decodes what strangers send, within limits, and yields to streams.
 
         Raises
         ------
@@ -77,8 +77,7 @@ class Worker:
             "models": list(settings.models),
             "max_duration_s": settings.max_duration_s,
             "max_work_s": settings.max_work_s,
-            "memory_bytes": WORKER_MEMORY_BYTES,
-            "yields": yields,
+            "memory_bytes": WORKER_MEMORY_BYTES if decodes else None,
         }
         try:
             told, _ = await worker.ask(order, limit_s=START_S)

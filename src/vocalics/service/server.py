@@ -52,6 +52,7 @@ def run(settings: Settings, host: str, port: int, announce: Callable[[str], None
         http=partial(_Http, settings),  # type: ignore[arg-type]  # it is only called
         ws=partial(_WebSocket, settings),  # type: ignore[arg-type]
         ws_max_size=LARGEST_MESSAGE_BYTES,
+        ws_ping_interval=None,  # a client sends anyhow; and one that is held back could not answer
         ws_per_message_deflate=False,  # what is small on the wire must not be large here
         lifespan="off",
         log_config=None,

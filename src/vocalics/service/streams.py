@@ -98,7 +98,7 @@ class Streams:
             missing = self._settings.workers - len(alive)
             self._workers = alive
             started = await asyncio.gather(
-                *(Worker.start(self._settings, yields=False) for _ in range(missing)), return_exceptions=True
+                *(Worker.start(self._settings, decodes=False) for _ in range(missing)), return_exceptions=True
             )
             self._workers += [one for one in started if isinstance(one, Worker)]
             if not self._workers:

@@ -31,8 +31,8 @@ from vocalics.service.resumable import ResumableStream, pcm_to_samples
 #: How much longer than the service would wait a worker goes on at most when the service has gone, seconds.
 GRACE_S = 10.0
 
-#: How much a worker yields to the service and to streams, which must keep up with time.
-YIELDING = 5
+#: How much a worker that decodes yields to the service and to streams, which must keep up with time.
+NICENESS = 5
 
 Order = Mapping[str, Any]
 Reply = tuple[wire.Header, bytes]
@@ -50,9 +50,8 @@ def main() -> None:
     except Exception as error:
         _send(replies, _failure(error))
         return
-    _limit_resources(settings["memory_bytes"])
-    if settings["yields"] and hasattr(os, "nice"):
-        os.nice(YIELDING)
+    if settings["memory_bytes"] is not None:
+        _limit_resources(settings["memory_bytes"])
     _send(replies, ({"cards": _cards(models)}, b""))
     recordings, streams = _Recordings(models, settings["max_duration_s"]), _Streams(models)
     works: dict[str, Callable[[Order, bytes], Reply]] = {
@@ -197,11 +196,15 @@ def _take_over_standard_streams() -> tuple[BinaryIO, BinaryIO]:
 
 
 def _limit_resources(memory_bytes: int) -> None:
-    """Take so much more memory at most, write no files, and leave no image of the memory behind."""
+    """Take so much more memory at most, write no files, leave no image of the memory behind, and yield.
+
+    The memory is what is addressed: a detector of voice activity takes 90 MB of that, and 3 MB in truth.
+    """
     try:
         import resource
     except ImportError:  # Windows
         return
+    os.nice(NICENESS)
     limits = [(resource.RLIMIT_CORE, 0), (resource.RLIMIT_FSIZE, 0)]
     pages = Path("/proc/self/statm")
     if pages.exists():
