@@ -1,5 +1,6 @@
 """WebSockets: what is said of each message, clients of every bad habit, and breaks that lose nothing."""
 
+import contextlib
 import json
 import os
 import signal
@@ -232,6 +233,20 @@ def test_there_are_so_many_sockets_and_no_more(service):
     wait_for(lambda: metric(service, "streams") == 0, "the places to be free")
     with Socket(service) as one:
         one.receive()
+
+
+def test_one_worker_carries_many_streams(toy, tmp_path, model, sentence):
+    """More than fit into the memory that a worker which decodes may address."""
+    sent = messages(sentence, len(sentence))
+    expected = of_the_library(model, sent)
+    with program(tmp_path, "--model", toy, "--workers", 1, "--max-streams", 60) as running:
+        streams = [Client(running.url).stream(RATE, **PLAN) for _ in range(60)]
+        with contextlib.ExitStack() as stack:
+            for stream in streams:
+                stack.enter_context(stream)
+            answers = [stream.push(sentence) + stream.finish() for stream in streams]
+    assert answers == [expected] * 60
+    assert {stream.n_connections for stream in streams} == {1}
 
 
 def test_a_token_is_asked_for_here_too(toy, tmp_path):

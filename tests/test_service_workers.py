@@ -15,6 +15,7 @@ from vocalics.service import hearing, processes
 from vocalics.service.line import Gone
 from vocalics.service.processes import Fault, Worker, WorkerError
 from vocalics.service.settings import TOKEN_VARIABLE, Settings
+from vocalics.service.worker import NICENESS
 
 
 @pytest.fixture
@@ -107,6 +108,12 @@ def test_a_fault_in_a_worker_is_told_as_such_and_the_worker_goes_on(one_worker, 
     with pytest.raises(Fault, match="KeyError: 'nonsense'"):
         one_worker.run(line.work({"do": "nonsense"}, long=False, gone=forever))
     assert error_of(one_worker.post("/v1/predict", files=files(clip))) is None
+
+
+def test_workers_that_decode_yield_to_streams(one_worker):
+    (worker,) = one_worker.workers
+    own = os.getpriority(os.PRIO_PROCESS, 0)
+    assert os.getpriority(os.PRIO_PROCESS, worker.pid) == min(own + NICENESS, 19)
 
 
 def test_workers_do_not_know_the_token_and_may_write_no_file(toy, monkeypatch):
