@@ -1,7 +1,8 @@
 """Damaged files for the readers: known good ones with bytes changed, cut, repeated, exchanged.
 
-A few hundred inputs are tried in every run of the tests; ``VOCALICS_FUZZ=20000 pytest tests/test_fuzz.py
-tests/test_fuzz_lab.py`` tries so many for each reader. What was found stands as an example beside the test.
+A few hundred inputs are tried in every run of the tests; ``VOCALICS_FUZZ=20000 pytest -o
+faulthandler_timeout=0 tests/test_fuzz.py tests/test_fuzz_lab.py`` tries so many for each of seven readers.
+What was found stands as an example beside the test.
 """
 
 import faulthandler

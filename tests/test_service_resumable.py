@@ -40,7 +40,7 @@ def talk(clips):
 
 @pytest.fixture
 def new_stream(model):
-    return lambda start_s: Stream(model, sample_rate=RATE, start_s=start_s, **PLAN)
+    return lambda start_s, after_s: Stream(model, sample_rate=RATE, start_s=start_s, after_s=after_s, **PLAN)
 
 
 def messages(samples, seed):
@@ -135,6 +135,28 @@ def test_a_client_may_say_the_end_of_its_last_answer_rounded_to_a_millisecond(ne
     assert client.answers + client.stream.finish() == whole
 
 
+def test_what_was_answered_before_a_break_costs_no_second_look(model, talk, monkeypatch):
+    """Only the windows of the stretch that is going on are asked again, since later answers lean on them."""
+    asked = []
+    answer = type(model).answer
+    monkeypatch.setattr(type(model), "answer", lambda self, sounds: asked.append(1) or answer(self, sounds))
+
+    def new_stream(start_s, after_s):
+        return Stream(model, sample_rate=RATE, start_s=start_s, after_s=after_s, **PLAN)
+
+    client = Client(new_stream, messages(talk, 9))
+    for sequence in range(1, 50):
+        client.send(sequence)
+    n_before = len(asked)
+    assert n_before == len(client.answers) > 20
+    client.take_up_again(49)
+    assert len(asked) - n_before == 0
+    while len(client.answers) == n_before:
+        sequence += 1
+        client.send(sequence)
+    assert 1 <= len(asked) - n_before < 0.5 * n_before
+
+
 def test_until_it_is_renewed_it_is_the_librarys_stream(model, new_stream, talk):
     first = talk[: int(RENEW_AFTER_S * RATE)]
     plain = Stream(model, sample_rate=RATE, **PLAN)
@@ -168,15 +190,17 @@ class Answer:
 class Talker:
     """A stream in which somebody speaks without a pause: an answer every half second since it began."""
 
-    def __init__(self, start_s):
-        self.position_s = start_s
-        self.start_s = start_s
+    def __init__(self, start_s, after_s):
+        self.position_s = self.heard_s = start_s
+        self.after_s = after_s
 
     def push(self, samples):
         before_s = self.position_s
         self.position_s += len(samples) / RATE
         half_seconds = np.arange(2 * before_s, 2 * self.position_s + 1).astype(int) / 2
-        return [Answer(end_s) for end_s in half_seconds if before_s < end_s <= self.position_s]
+        ends_s = [end_s for end_s in half_seconds if before_s < end_s <= self.position_s]
+        self.heard_s = max([self.heard_s, *ends_s])
+        return [Answer(end_s) for end_s in ends_s if end_s > self.after_s]
 
     def finish(self):
         return []
@@ -195,9 +219,9 @@ def test_speech_without_a_pause_is_acknowledged_after_a_minute(new_stream):
 def test_messages_longer_than_the_warm_up_do_not_renew_it_over_and_over():
     made = []
 
-    def new_stream(start_s):
+    def new_stream(start_s, after_s):
         made.append(start_s)
-        return Talker(start_s)
+        return Talker(start_s, after_s)
 
     stream = ResumableStream(new_stream, FIRST_ANSWER_S)
     for sequence in range(1, 11):

@@ -21,8 +21,9 @@ from vocalics.recognition.timeline import timeline
 from vocalics.recognition.timeline_formats import FORMATS
 from vocalics.recognition.timeline_page import timeline_to_html
 
-#: Height of the embedded page, pixels: it scrolls within, so that its player stays in sight.
-PAGE_PX = 760
+#: Height of the embedded page without lanes, of a lane, and at most; pixels. What is higher scrolls within,
+#: so that its player stays in sight.
+PAGE_PX, LANE_PX, HIGHEST_PX = 530, 180, 1000
 
 #: The example in which each channel is a speaker.
 _CALL = "Call of two"
@@ -86,7 +87,8 @@ def _show(choice: Choice, sound: Sound) -> None:
         st.warning(f"{words.plain(found.error)} What came before it is shown.")
     with st.spinner("Drawing"):
         html = remembered("page", key, partial(timeline_to_html, found, sound.file(), frame="page"))
-    st.iframe(html, height=PAGE_PX, alt=f"Timeline of {sound.name}: lanes for each speaker, and a player")
+    height = min(PAGE_PX + LANE_PX * len(found.speakers), HIGHEST_PX)
+    st.iframe(html, height=height, alt=f"Timeline of {sound.name}: lanes for each speaker, and a player")
     _offer_downloads(found, sound)
 
 

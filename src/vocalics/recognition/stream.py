@@ -27,6 +27,9 @@ USUAL_PLAN = WindowPlan(window_s=3.0, hop_s=0.25, first_s=1.0)
 #: Time constant of the smoothing, seconds: by then an answer weighs 37 % of what it did.
 SMOOTHING_S = 1.0
 
+#: An answer that lies so many time constants back weighs nothing any more, not even in the fourth decimal.
+NEGLIGIBLE_AFTER = 24
+
 #: Losses that are remembered one by one.
 GAPS_KEPT = 100
 
@@ -68,11 +71,16 @@ class Stream:
         Whether `timeline` shall tell of all that was heard, for which some 60 bytes a window are kept.
     start_s
         Time of the first sample, as for a stream that goes on where another one broke off.
+    after_s
+        Answers that end by then are not wanted, since that stream gave them: the model is asked only for
+        those that later ones are smoothed with, and `timeline` knows nothing of the others.
 
     Attributes
     ----------
     position_s
         Time of the next sample: how much sound there was, lost sound and `start_s` too.
+    heard_s
+        End of the last window of speech, whether its answer was wanted or not; `start_s` before the first.
     gaps
         The last losses that `skip` was told, `GAPS_KEPT` at most.
     lost_s
@@ -97,6 +105,7 @@ class Stream:
         abstain_below: float | None = None,
         record: bool = False,
         start_s: float = 0.0,
+        after_s: float = 0.0,
     ) -> None:
         if not (math.isfinite(smoothing_s) and smoothing_s >= 0):
             raise UsageError(f"smoothing_s is {smoothing_s}; give seconds, 0 for none.")
@@ -115,6 +124,10 @@ class Stream:
         self._smoothed: FloatArray | None = None
         self._track = Track(len(self._model.emotions)) if record else None
         self._n_samples = 0  # since the last gap
+        self._after_s = after_s
+        n_weighty = math.ceil(NEGLIGIBLE_AFTER * smoothing_s / self._plan.hop_s)
+        self._unasked: deque[Window] = deque(maxlen=n_weighty)  # of the present stretch
+        self.heard_s = start_s
         self._begin(start_s)
 
     @property
@@ -206,26 +219,36 @@ class Stream:
         for item in items:
             if isinstance(item, Stretch):
                 self._smoothed = None
+                self._unasked.clear()
                 if self._track is not None:
                     self._track.add_stretch(item.start_s + self._origin_s, item.end_s + self._origin_s)
                 continue
-            (probabilities,), (embedding,) = self._model.answer(item.samples[np.newaxis])
-            start_s, end_s = item.start_s + self._origin_s, item.end_s + self._origin_s
-            if self._track is not None:
-                self._track.add_window(start_s, end_s, probabilities, embedding)
-            before = probabilities if self._smoothed is None else self._smoothed
-            self._smoothed = before + self._weight * (probabilities - before)
-            answers.append(
-                Segment.from_probabilities(
-                    self._smoothed,
-                    self._model.emotions,
-                    self._abstain_below,
-                    path=None,
-                    duration_s=end_s - start_s,
-                    model=self._model.name,
-                    start_s=start_s,
-                    end_s=end_s,
-                    speaker=SPEAKER,
-                )
-            )
+            self.heard_s = item.end_s + self._origin_s
+            if self.heard_s <= self._after_s:
+                self._unasked.append(item)
+                continue
+            for earlier in self._unasked:
+                self._ask(earlier)
+            self._unasked.clear()
+            answers.append(self._ask(item))
         return answers
+
+    def _ask(self, window: Window) -> Segment:
+        """Ask the model about a window; return the smoothed answer at its end."""
+        (probabilities,), (embedding,) = self._model.answer(window.samples[np.newaxis])
+        start_s, end_s = window.start_s + self._origin_s, window.end_s + self._origin_s
+        if self._track is not None:
+            self._track.add_window(start_s, end_s, probabilities, embedding)
+        before = probabilities if self._smoothed is None else self._smoothed
+        self._smoothed = before + self._weight * (probabilities - before)
+        return Segment.from_probabilities(
+            self._smoothed,
+            self._model.emotions,
+            self._abstain_below,
+            path=None,
+            duration_s=end_s - start_s,
+            model=self._model.name,
+            start_s=start_s,
+            end_s=end_s,
+            speaker=SPEAKER,
+        )

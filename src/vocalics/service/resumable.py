@@ -12,7 +12,7 @@ expects; only speech without a pause for a whole minute is cut.
 """
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -54,7 +54,7 @@ class ResumableStream:
     Parameters
     ----------
     new_stream
-        Makes a `Stream` that begins at a time, seconds.
+        Makes a `Stream` of a ``start_s`` and an ``after_s``.
     first_answer_s
         How much speech a first answer needs, or how far answers lie apart, whichever is longer.
     sequence
@@ -78,7 +78,7 @@ class ResumableStream:
 
     def __init__(
         self,
-        new_stream: Callable[[float], Stream],
+        new_stream: Callable[[float, float], Stream],
         first_answer_s: float,
         *,
         sequence: int = 1,
@@ -90,8 +90,7 @@ class ResumableStream:
         self.after_s = start_s if after_s is None else after_s
         self._new_stream = new_stream
         self._pause_s = first_answer_s + PAUSE_S
-        self._stream = new_stream(start_s)
-        self._last_s = start_s  # end of the present stream's last answer
+        self._stream = self._begin()
         self._kept: deque[_Message] = deque()  # the last ones, as many as warm a new stream up
 
     @property
@@ -123,7 +122,7 @@ class ResumableStream:
         """
         if not (self._kept and self._kept[-1].sequence == sequence):
             self._kept.append(_Message(sequence, self.position_s))
-        answers = list(self._new_ones(self._stream.push(samples)))
+        answers = self._given(self._stream.push(samples))
         self._kept[-1].pieces.append(samples)
         if last:
             self.sequence = sequence
@@ -135,28 +134,29 @@ class ResumableStream:
 
     def lose(self, sequence: int, duration_s: float) -> list[Segment]:
         """Tell that sound was lost; what came before it is not needed any more."""
-        answers = list(self._new_ones(self._stream.skip(duration_s)))
+        answers = self._given(self._stream.skip(duration_s))
         self._forget(sequence)
         return answers
 
     def finish(self) -> list[Segment]:
         """End the sound; return the answers that were still due."""
-        answers = list(self._new_ones(self._stream.finish()))
+        answers = self._given(self._stream.finish())
         self._forget(self.sequence)
         return answers
 
-    def _new_ones(self, answers: list[Segment]) -> Iterator[Segment]:
-        """Yield the answers that were not given before."""
-        for answer in answers:
-            self._last_s = answer.end_s
-            if answer.end_s > self.after_s + TOLERANCE_S:
-                self.after_s = answer.end_s
-                yield answer
+    def _begin(self) -> Stream:
+        return self._new_stream(self.start_s, self.after_s + TOLERANCE_S)
+
+    def _given(self, answers: list[Segment]) -> list[Segment]:
+        """Note which answers are given."""
+        if answers:
+            self.after_s = answers[-1].end_s
+        return answers
 
     def _is_due(self) -> bool:
         """Tell whether the stream should be renewed: by what it heard since it began, and nothing else."""
         age_s = self.position_s - self.start_s
-        pause = self.position_s - self._last_s >= self._pause_s
+        pause = self.position_s - max(self.start_s, self._stream.heard_s) >= self._pause_s
         forgets = self._kept[0].start_s > self.start_s
         return forgets and age_s >= (RENEW_AFTER_S if pause else RENEW_AT_LATEST_S)
 
@@ -164,16 +164,16 @@ class ResumableStream:
         """Begin anew with the last messages; what is answered of them now was answered already."""
         self.after_s = max(self.after_s, self.position_s)
         self.acknowledged = self._kept[0].sequence - 1
-        self.start_s = self._last_s = self._kept[0].start_s
-        self._stream = self._new_stream(self.start_s)
+        self.start_s = self._kept[0].start_s
+        self._stream = self._begin()
         for message in self._kept:
             for samples in message.pieces:
-                list(self._new_ones(self._stream.push(samples)))
+                self._stream.push(samples)
 
     def _forget(self, sequence: int) -> None:
         """Take all that was heard as acknowledged: the stream begins anew here by itself."""
         self.sequence = self.acknowledged = sequence
-        self.start_s = self._last_s = self.position_s
+        self.start_s = self.position_s
         self.after_s = max(self.after_s, self.start_s)
         self._kept.clear()
 

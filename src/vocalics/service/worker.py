@@ -112,7 +112,7 @@ class _Streams:
         times = {name: hello[name] for name in ("window_s", "hop_s", "first_s")}
         plan = WindowPlan.for_model(model.card, USUAL_PLAN, **times)
 
-        def new_stream(start_s: float) -> Stream:
+        def new_stream(start_s: float, after_s: float) -> Stream:
             return Stream(
                 model,
                 sample_rate=hello["sample_rate"],
@@ -121,6 +121,7 @@ class _Streams:
                 first_s=plan.first_s,
                 abstain_below=hello["abstain_below"],
                 start_s=start_s,
+                after_s=after_s,
             )
 
         stream = ResumableStream(
