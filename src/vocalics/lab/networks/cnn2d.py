@@ -1,10 +1,25 @@
 """Three blocks of 3x3 convolutions over features and time, global average pooling, two dense layers."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
+import torch
 from torch import Tensor, nn
 
 from vocalics.lab.networks.output import NetworkOutput
+
+
+def _statistics(maps: Tensor) -> Tensor:
+    maps = maps.float()  # in full precision: a variance cancels badly in bfloat16
+    deviation = (maps.var(dim=3, correction=0) + 1e-5).sqrt()
+    return torch.cat([maps.mean(dim=3), deviation], dim=1).flatten(1)
+
+
+#: Maps (batch, channels, rows, frames) to what the dense layers get, (batch, inputs).
+_POOLED: dict[str, Callable[[Tensor], Tensor]] = {
+    "global": lambda maps: maps.mean(dim=(2, 3)),
+    "time": lambda maps: maps.mean(dim=3).flatten(1),
+    "statistics": _statistics,
+}
 
 
 class Cnn2d(nn.Module):
@@ -20,14 +35,14 @@ class Cnn2d(nn.Module):
         Widths of the dense layers; the last one is the utterance embedding.
     dropout
         Before each dense layer.
-    keep_rows
-        Average over time alone, so that the dense layers know which rows a pattern was found in; otherwise
-        over rows and time.
+    pooling
+        ``global``: the mean over rows and time. ``time``: over time alone, so that the dense layers know
+        which rows a pattern was found in. ``statistics``: mean and deviation over time.
 
     Raises
     ------
     ValueError
-        More blocks than the rows can be halved.
+        More blocks than the rows can be halved, or an unknown pooling.
     """
 
     def __init__(
@@ -36,7 +51,7 @@ class Cnn2d(nn.Module):
         channels: Sequence[int] = (32, 64, 128),
         dense: Sequence[int] = (256, 128),
         dropout: float = 0.3,
-        keep_rows: bool = False,
+        pooling: str = "global",
     ) -> None:
         super().__init__()
         bands = n_features // 2 ** len(channels)
@@ -44,6 +59,8 @@ class Cnn2d(nn.Module):
             raise ValueError(
                 f"{n_features} rows of features cannot be halved {len(channels)} times; take fewer channels"
             )
+        if pooling not in _POOLED:
+            raise ValueError(f"pooling is '{pooling}'; give one of {', '.join(_POOLED)}")
         blocks: list[nn.Module] = []
         inputs = 1
         for outputs in channels:
@@ -55,8 +72,8 @@ class Cnn2d(nn.Module):
             ]
             inputs = outputs
         self.convolutions = nn.Sequential(*blocks)
-        self.keep_rows = keep_rows
-        inputs = inputs * bands if keep_rows else inputs
+        self.pooling = pooling
+        inputs *= {"global": 1, "time": bands, "statistics": 2 * bands}[pooling]
         layers: list[nn.Module] = []
         for outputs in dense:
             layers += [nn.Dropout(dropout), nn.Linear(inputs, outputs), nn.ReLU()]
@@ -67,5 +84,4 @@ class Cnn2d(nn.Module):
     def forward(self, features: Tensor) -> NetworkOutput:
         """Embed features (batch, n_features, frames)."""
         maps = self.convolutions(features[:, None])  # (batch, channels, n_features // 8, frames // 8)
-        pooled = maps.mean(dim=3).flatten(1) if self.keep_rows else maps.mean(dim=(2, 3))
-        return NetworkOutput(self.dense(pooled), None)
+        return NetworkOutput(self.dense(_POOLED[self.pooling](maps)), None)
