@@ -5,6 +5,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
+from hypothesis import example
 
 from made_manifests import manifest, utterance
 from mutations import fuzzed, refusal
@@ -61,6 +62,7 @@ def test_a_damaged_manifest_is_read_or_refused(content, check):
     check(load_manifest, "csv", content)
 
 
+@example(content=b'"path,emotion\na.wav,happy\n')  # a quote that never closes: one column, on two lines
 @fuzzed(lambda: [b"path,emotion,speaker\na.wav,happy,1\nb.wav,sad,2\n", b"path\temotion\na.wav\tangry\n"])
 def test_a_damaged_table_is_read_or_refused(content, check):
     check(lambda path: scan("folder", path), "csv", content)

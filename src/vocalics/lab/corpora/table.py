@@ -118,10 +118,11 @@ def _column_names(path: Path, columns: Sequence[str], book: NoteBook) -> dict[st
     for name in _REQUIRED:
         if name not in own:
             near = get_close_matches(name, own, n=1)
-            hint = f"; is '{own[near[0]]}' meant? Rename it" if near else ""
+            hint = f"; is '{_on_one_line(own[near[0]])}' meant? Rename it" if near else ""
+            given = ", ".join(map(_on_one_line, columns)) or "no columns"
             raise CorpusError(
-                f"{path} has no column '{name}'{hint}. It has {', '.join(columns) or 'no columns'}; needed "
-                f"are path and emotion, allowed are {', '.join(_OPTIONAL)}."
+                f"{path} has no column '{name}'{hint}. It has {given}; needed are path and emotion, allowed "
+                f"are {', '.join(_OPTIONAL)}."
             )
     known = (*_REQUIRED, *_OPTIONAL)
     for name, column in own.items():
@@ -129,6 +130,10 @@ def _column_names(path: Path, columns: Sequence[str], book: NoteBook) -> dict[st
             near = get_close_matches(name, [other for other in known if other not in own], n=1)
             book.add("column", f"'{column}'" + (f", did you mean '{near[0]}'?" if near else ""))
     return {name: own[name] for name in known if name in own}
+
+
+def _on_one_line(text: str) -> str:
+    return " ".join(text.split())
 
 
 def _read_csv(path: Path) -> tuple[list[str], list[dict[str, Any]]]:
