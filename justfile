@@ -32,9 +32,10 @@ lock:
     .venv-lock/bin/pip freeze --exclude-editable | sed 's/+cpu$//' >>requirements-dev.lock
     rm -r .venv-lock
 
-# The command line's help, into docs/command-line.md
+# The command line's help into docs/command-line.md, and the site from docs/ into build/site
 docs:
     python docs/make_command_line.py
+    sphinx-build -W --keep-going -q docs build/site
 
 # The example clips (needs espeak-ng)
 clips:

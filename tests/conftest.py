@@ -62,6 +62,15 @@ def tiny(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
+def tiny_encoder(tmp_path_factory) -> Path:
+    """The folder of a tiny pretrained encoder, a wav2vec 2.0 with weights at random."""
+    pytest.importorskip("transformers", reason="encoders are those of transformers")
+    import made_encoders
+
+    return made_encoders.write(tmp_path_factory.mktemp("tiny-encoder"), "wav2vec2")
+
+
+@pytest.fixture(scope="session")
 def clips() -> list[Path]:
     """The examples in which somebody speaks: many codecs, rates and lengths, mono and stereo."""
     from vocalics.audio import SUFFIXES
@@ -88,6 +97,25 @@ def data() -> Path:
     if not folder:
         pytest.skip("VOCALICS_DATA names no folder of corpora")
     return Path(folder)
+
+
+@pytest.fixture
+def hub(tmp_path, monkeypatch):
+    """A Hugging Face hub on this machine, a `hub_server.Hub`, and an empty cache; nobody is logged in."""
+    constants = pytest.importorskip("huggingface_hub.constants", reason="it comes with the extra 'hub'")
+    import hub_server
+    from vocalics.recognition.hub import fetch
+
+    for variable in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"):
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+    monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(tmp_path / "token"))
+    monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)  # the hub's own storage is not played here
+    with hub_server.serve() as served:
+        hub_server.point_at(served.url, monkeypatch)
+        fetch.cache_clear()
+        yield served
+    fetch.cache_clear()
 
 
 @pytest.fixture

@@ -222,7 +222,7 @@ def test_speakers_that_were_trained_on_are_refused(tiny, measure):
 def test_with_allow_seen_they_are_measured_and_named(tiny, measure):
     figures = measure(tiny.model, allow_seen=True)
     assert figures["clips"] == len(tiny.manifest)
-    assert figures["seen_speakers"] == seen_speakers(Model.load(tiny.model), tiny.manifest)
+    assert figures["seen_speakers"] == seen_speakers(Model.load(tiny.model).card, tiny.manifest)
     assert len(figures["seen_speakers"]) == 2
 
 

@@ -160,7 +160,7 @@ def test_a_refused_export_writes_nothing(tiny, network, tmp_path, monkeypatch):
         bias.CopyFrom(onnx.numpy_helper.from_array(moved, bias.name))
         return graph
 
-    monkeypatch.setattr(exporting, "_to_onnx", graph_of_another_network)
+    monkeypatch.setattr(exporting, "to_onnx", graph_of_another_network)
     monkeypatch.setenv("VOCALICS_CACHE", str(tiny.cache))
     recipe = tiny.recipe
     store = AudioStore.build(tiny.manifest, recipe.sample_rate, recipe.bandwidth_hz)

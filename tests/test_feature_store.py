@@ -170,17 +170,27 @@ class TestCopies:
             "pitch_semitones": (-1, 1),
             "stretch": (0.9, 1.1),
             "shift_s": 0.1,
+            "babble_snr_db": (5, 20),
+            "echo_rt60_s": (0.2, 0.8),
+            "low_pass_hz": (3_000, 7_000),
+            "clip_share": 0.1,
         }
+        band = {"band_low_hz": (200, 400), "band_high_hz": (3_000, 3_800)}  # neither goes alone
+        assert AugmentationSettings.model_validate(band).n_copies is None
         for name, value in changes.items():
             assert AugmentationSettings.model_validate({name: value}).n_copies is None, name
             assert AugmentationSettings.model_validate({name: value, "copies": 7}).n_copies == 7, name
         probabilities = {"noise_probability", "pitch_probability", "stretch_probability"}
-        assert {*changes, *probabilities, "copies"} == set(WAVEFORM_CHANGES)
+        probabilities |= {
+            f"{name}_probability" for name in ("babble", "echo", "band", "mu_law", "low_pass", "clip")
+        }
+        how = {"copies", "echo_direct_db"}
+        assert {*changes, *band, *probabilities, *how} == set(WAVEFORM_CHANGES)
         after = {"shift_frames", "feature_noise", "frequency_masks", "frequency_mask_share"}
-        after |= {"time_masks", "time_mask_share", "mixup_alpha", "mixup_probability"}
+        after |= {"time_masks", "time_mask_share", "mixup_alpha", "mixup_probability", "vocal_tract"}
         every = {*WAVEFORM_CHANGES, *after}
         assert every == AugmentationSettings.model_fields.keys()  # a new setting must find its place
-        others = dict.fromkeys(after | probabilities, 1)
+        others = dict.fromkeys(after | probabilities, 1) | {"vocal_tract": (0.9, 1.1)}
         assert AugmentationSettings.model_validate(others | {"copies": 7}).n_copies == 0
 
     def test_a_recipe_that_changes_features_alone_keeps_one_stack_a_clip(self, opened, folder, manifest):

@@ -69,6 +69,19 @@ class TestContract:
             alone = network(clips[position : position + 1]).embedding[0]
             torch.testing.assert_close(alone, together[position], rtol=1e-5, atol=1e-5)
 
+    def test_clips_of_other_lengths_in_the_batch_change_no_answer(self, name):
+        if not NETWORKS[name].hears_lengths:
+            pytest.skip("this network takes clips of one length")
+        network, lengths = settled(name), torch.tensor([40, 1, 17])
+        clips = LOUDNESS * features(3)
+        together = network(clips, lengths)  # what stands after the end of a clip is as loud as the clip
+        for position, length in enumerate(lengths.tolist()):
+            alone = network(clips[position : position + 1, :, :length])
+            torch.testing.assert_close(together.embedding[position], alone.embedding[0], rtol=1e-5, atol=1e-5)
+            if alone.attention is not None:
+                assert (together.attention[position, length:] == 0).all()
+                torch.testing.assert_close(together.attention[position, :length], alone.attention[0])
+
     def test_gradients_reach_every_parameter(self, name):
         network = build(name).train()
         embedding = network(features(4)).embedding
@@ -158,6 +171,15 @@ class TestEnsemble:
             alone = pair.members[own](features(5)).embedding[clip]
             torch.testing.assert_close(embedding[clip, own], 2 * alone)
             assert (embedding[clip, other] == 0).all()
+
+    def test_members_hear_how_long_each_clip_is(self):
+        pair = Ensemble([settled("mean_over_time"), settled("mean_over_time")]).eval()
+        lengths = torch.tensor([40, 3, 9, 20])
+        member = pair.members[1](features(4), lengths).embedding
+        torch.testing.assert_close(pair(features(4), lengths).embedding[:, member.shape[1] :], member)
+        pair.training = True
+        in_turn = pair(features(4), lengths).embedding.unflatten(1, (2, -1))
+        torch.testing.assert_close(in_turn[1::2, 1], 2 * member[1::2])  # each with the weight of all
 
     def test_members_begin_apart(self):
         torch.manual_seed(0)

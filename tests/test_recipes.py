@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from vocalics.errors import RecipeError
 from vocalics.lab.networks import NETWORKS
 from vocalics.lab.recipes import list_recipes, load_recipe
+from vocalics.lab.recipes.difference import differing_settings
 from vocalics.lab.recipes.schema import FEATURE_SETTINGS, AugmentationSettings, parse_recipe
 from vocalics.lab.recogniser import Recogniser
 
@@ -57,8 +58,10 @@ class TestBundledRecipes:
         assert load_recipe(name).name == name
 
     @every_recipe
-    def test_it_builds_and_answers_the_shortest_clip_that_it_allows(self, name):
+    def test_it_builds_and_answers_the_shortest_clip_that_it_allows(self, name, request):
         recipe = load_recipe(name)
+        if recipe.lacks_encoder:
+            recipe = load_recipe(name, [f"encoder.source={request.getfixturevalue('tiny_encoder')}"])
         recogniser = Recogniser(recipe).eval()
         with torch.no_grad():
             answer = recogniser(0.1 * torch.randn(1, round(recipe.minimum_s * recipe.sample_rate)))
@@ -175,6 +178,13 @@ class TestClosed:
             ("augmentation.noise_factor", 0, "augmentation.noise_factor: Input should be greater than 0"),
             ("augmentation.copies", -1, "augmentation.copies: Input should be greater than or equal to 0"),
             ("training.dense_l2", -1, "training.dense_l2: Input should be greater than or equal to 0"),
+            ("augmentation.band_low_hz", [200, 400], "a band has two sides; give both band_low_hz and"),
+            ("augmentation.clip_share", 1.0, "augmentation.clip_share: Input should be less than 1"),
+            (
+                "augmentation",
+                {"band_low_hz": [200, 3_000], "band_high_hz": [3_000, 3_400]},
+                "band_low_hz reaches 3000, and band_high_hz begins at 3000; let every band have",
+            ),
         ],
     )
     def test_a_value_out_of_range_is_refused(self, path, value, message):
@@ -189,6 +199,11 @@ class TestClosed:
             "augmentation.noise_snr_db",
             "augmentation.pitch_semitones",
             "augmentation.stretch",
+            "augmentation.babble_snr_db",
+            "augmentation.echo_rt60_s",
+            "augmentation.echo_direct_db",
+            "augmentation.low_pass_hz",
+            "augmentation.vocal_tract",
         ],
     )
     def test_a_range_with_its_bounds_exchanged_is_refused(self, path):
@@ -236,6 +251,23 @@ class TestClipsAndFrames:
         recipe = parse_recipe(changed(path, value, changed("training.crop_s", None)))
         assert recipe.features.fixed_frames == fixed
         assert parse_recipe(SHORT).features.fixed_frames is None
+
+    def test_what_is_drawn_for_every_crop_or_batch_needs_crops(self):
+        babble, tracts = "augmentation.babble_snr_db", "augmentation.vocal_tract"
+        assert "clips that come undivided (training.crop_s null) are stored for all parts" in refusal(
+            changed(babble, [5, 20], self.WHOLE)
+        )
+        assert "and give a training.crop_s such as [3.0, 3.0]" in refusal(
+            changed(tracts, [0.9, 1.1], self.WHOLE)
+        )
+        parse_recipe(changed(babble, [5, 20], changed(tracts, [0.9, 1.1])))
+
+    def test_vocal_tracts_are_heard_through_mel_filters_alone(self):
+        without = changed("features.stack", [{"name": "spectral_centroid"}])
+        parse_recipe(without)
+        assert "take a feature that has them (mel, log_mel, mfcc)" in refusal(
+            changed("augmentation.vocal_tract", [0.9, 1.1], without)
+        )
 
     def test_functionals_leave_no_frames_to_cut(self):
         content = changed("features.functionals", ["mean"], self.WHOLE)
@@ -288,6 +320,82 @@ class TestClipsAndFrames:
         )
         parse_recipe(changed("minimum_s", 0.128, with_deltas))  # 1 + 2048 // 256 = 9
         parse_recipe(changed(path, value))  # without deltas
+
+
+class TestEncoders:
+    """What a recipe may say of a pretrained encoder."""
+
+    FROZEN = SHORT | {
+        "features": None,
+        "encoder": {"source": "somewhere"},
+        "network": {"name": "attentive_statistics"},
+        "training": {"epochs": 1, "crop_s": None},
+    }
+
+    def test_the_bundled_one_waits_for_its_source(self):
+        recipe = load_recipe("encoder")
+        assert recipe.lacks_encoder
+        assert not load_recipe("encoder", ["encoder.source=microsoft/wavlm-base"]).lacks_encoder
+        assert not load_recipe("vocalics").lacks_encoder
+        with pytest.raises(RecipeError, match=r"no encoder; give one with --set encoder\.source=FOLDER"):
+            Recogniser(recipe)
+
+    def test_a_network_hears_features_or_an_encoder(self):
+        told = "a network hears features or an encoder; give the recipe one of the two sections, not both"
+        assert told in refusal(SHORT | {"encoder": {}})
+        assert told in refusal({key: value for key, value in SHORT.items() if key != "features"})
+        parse_recipe(self.FROZEN)
+
+    def test_its_keys_are_closed_too(self):
+        assert refusal(changed("encoder.fine_tuned", "all", self.FROZEN)) == (
+            "mine.yaml: unknown key 'fine_tuned' under 'encoder'; did you mean 'fine_tune'?"
+        )
+
+    @pytest.mark.parametrize("value", ["none", "all", 1, 12])
+    def test_it_may_stay_as_it_is_or_be_trained_to_a_depth(self, value):
+        crop_s = None if value == "none" else [1.0, 2.0]
+        content = changed("training.crop_s", crop_s, changed("encoder.fine_tune", value, self.FROZEN))
+        encoder = parse_recipe(content).encoder
+        assert encoder.fine_tune == value
+        assert encoder.is_frozen == (value == "none")
+
+    @pytest.mark.parametrize("value", ["some", 0, -1, True, None, 2.5])
+    def test_another_depth_is_refused(self, value):
+        assert "give none, all, or how many of the top layers are trained, such as 4" in refusal(
+            changed("encoder.fine_tune", value, self.FROZEN)
+        )
+
+    @pytest.mark.parametrize(
+        ("path", "value", "message"),
+        [
+            ("encoder.layer_decay", 0, "encoder.layer_decay: Input should be greater than 0"),
+            ("encoder.layer_decay", 1.1, "less than or equal to 1"),
+            ("encoder.learning_rate", 0, "encoder.learning_rate: Input should be greater than 0"),
+            ("encoder.layers", [], "encoder.layers: "),
+            ("training.crop_s", [1.0, 2.0], "hears each clip once, undivided; set training.crop_s to null"),
+            ("augmentation.speed", [0.9, 1.1], "hears each of them once; give augmentation.copies"),
+            (
+                "augmentation.shift_frames",
+                3,
+                "an encoder does not have; move the clip with",
+            ),
+            (
+                "encoder.fine_tune",
+                "all",
+                "on crops of equal length; give training.crop_s",
+            ),
+        ],
+    )
+    def test_what_an_encoder_cannot_do_is_refused(self, path, value, message):
+        assert message in refusal(changed(path, value, self.FROZEN))
+
+    def test_copies_are_heard_once_each(self):
+        with_speed = changed("augmentation.speed", [0.9, 1.1], self.FROZEN)
+        assert parse_recipe(changed("augmentation.copies", 2, with_speed)).augmentation.n_copies == 2
+
+    def test_another_encoder_is_another_training(self):
+        one, other = (load_recipe("encoder", [f"encoder.source={name}"]) for name in ("a/b", "a/c"))
+        assert differing_settings(one, other) == ["encoder.source"]
 
 
 class TestFiles:

@@ -181,10 +181,10 @@ def test_the_core_names_no_package_of_the_lab():
 @pytest.mark.parametrize(
     ("part", "extras"),
     [
-        ("lab", {"core", "batch", "lab", "live"}),
+        ("lab", {"core", "batch", "encoders", "lab", "live"}),
         ("app", {"core", "app"}),
         ("service", {"core", "service"}),
-        (None, {"core", "batch", "live"}),  # all that is in none of these
+        (None, {"core", "batch", "hub", "live", "ray"}),  # all that is in none of these
     ],
 )
 def test_every_package_that_the_source_imports_is_declared(part, extras):

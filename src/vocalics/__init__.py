@@ -14,8 +14,10 @@ import os
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-# From 1.29 on ONNX Runtime reports the models it opens to Microsoft; this, set before its import, stops it.
+# From 1.29 on ONNX Runtime reports the models it opens to Microsoft, and huggingface_hub tells its hub what
+# else is installed; these, set before their imports, stop it.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 
 if TYPE_CHECKING:
     from vocalics import emotions

@@ -82,6 +82,10 @@ def opened(source: Source, name: str) -> Iterator[Decoder]:
             yield decoder
         except AudioError:
             raise
+        except MemoryError as error:
+            raise AudioError(
+                f"{name} takes more memory than can be had; read a shorter span of it, or lower its rate."
+            ) from error
         except Exception as error:  # the libraries, and the C code below them, throw what they like
             raise AudioError(
                 f"{name} is damaged or cut short ({_reason(error)}); export or download it again."

@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 from vocalics.cli import app as page
-from vocalics.cli import corpus, explain, features, lab, listen, models, predict, serve, timeline
+from vocalics.cli import batch, corpus, explain, features, lab, listen, models, predict, serve, timeline
 from vocalics.cli.screen import tell
 from vocalics.errors import VocalicsError
 
@@ -25,6 +25,7 @@ app = typer.Typer(
 app.add_typer(predict.app)
 app.add_typer(timeline.app)
 app.add_typer(listen.app)
+app.add_typer(batch.app)
 app.add_typer(explain.app)
 app.add_typer(page.app)
 app.add_typer(serve.app)
@@ -36,7 +37,11 @@ app.add_typer(lab.app)
 #: Modules that do not come with the core, and the extra that brings them.
 _EXTRAS = {
     "batch": {"fsspec", "pyarrow"},
+    "ray": {"ray"},
     "live": {"sounddevice"},
+    "app": {"plotly", "streamlit"},
+    "hub": {"huggingface_hub"},
+    "encoders": {"safetensors", "transformers"},
     "service": {"fastapi", "prometheus_client", "python_multipart", "uvicorn", "websockets"},
     "lab": {"audiomentations", "librosa", "lightning", "matplotlib", "onnx", "onnxscript"}
     | {"pandas", "scipy", "seaborn", "sklearn", "tensorboard", "torch", "yaml"},

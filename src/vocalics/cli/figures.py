@@ -81,6 +81,8 @@ def _print_figures(figures: dict[str, Any], console: "Console") -> None:
         _print_line("no speech", f"{figures['no_speech']} clips would be answered so by predict", console)
     if figures.get("adapted"):
         _print_adapted(figures, console)
+    if figures.get("conditions"):
+        _print_conditions(figures, console)
 
 
 def _print_line(title: str, value: str, console: "Console") -> None:
@@ -114,6 +116,24 @@ def _print_adapted(figures: dict[str, Any], console: "Console") -> None:
         not_worse = f"{100 * figure['speakers_not_worse']:.0f} %"
         table.add_row(f"  {what}", _interval(figure["uar"]), f"{gain:+.1f}", not_worse)
     console.print(table)
+
+
+def _print_conditions(figures: dict[str, Any], console: "Console") -> None:
+    from rich.table import Table
+
+    table = Table(box=None, header_style="dim", padding=(0, 2, 0, 0), pad_edge=False)
+    for column in ("  recorded with", "UAR", "lost, points"):
+        table.add_column(column)
+    for name, figure in figures["conditions"].items():
+        table.add_row(f"  {_plain(name)}", _interval(figure["uar"]), _points(figure["uar_lost"]))
+    console.print(table)
+
+
+def _points(lost: dict[str, float | None]) -> str:
+    """Return a difference of rates in points, with its interval where there is one."""
+    mean, low, high = (None if value is None else 100 * value for value in lost.values())
+    told = f"{mean or 0.0:.1f}"
+    return told if low is None or high is None else f"{told} ({low:.1f} to {high:.1f})"
 
 
 def _uar_of_groups(groups: dict[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""``vocalics models``: which models there are, and what their cards say."""
+"""``vocalics models``: which models there are, what their cards say, and how one gets onto the hub."""
 
 import json
 import sys
@@ -13,7 +13,10 @@ from vocalics.cli.screen import tell
 if TYPE_CHECKING:
     from vocalics.recognition.model import Model
 
-app = typer.Typer(help="List the bundled models, or read a model's card.", invoke_without_command=True)
+app = typer.Typer(
+    help="List models, read a model's card, or push a model to the Hugging Face hub.",
+    invoke_without_command=True,
+)
 
 #: In a table for people: how many entries are spelled out, and how deep mappings are followed.
 _SPELLED_OUT, _DEEPEST = 12, 3
@@ -33,14 +36,27 @@ Output = Annotated[
 
 @app.callback()
 def models(context: typer.Context) -> None:
-    """List the bundled models, or read a model's card."""
+    """List models, read a model's card, or push a model to the Hugging Face hub."""
     if context.invoked_subcommand is None:
         list_models()
 
 
 @app.command("list")
-def list_models(format: Output = None) -> None:
-    """List the models that came with this installation."""
+def list_models(
+    repository: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[hf://OWNER/NAME]",
+            help="The models in a repository on the hub, instead of those of this installation.",
+            show_default=False,
+        ),
+    ] = None,
+    format: Output = None,
+) -> None:
+    """List the models that came with this installation, or those in a repository on the hub."""
+    if repository is not None:
+        _list_repository(repository, format)
+        return
     from vocalics.recognition import model_file
     from vocalics.recognition.model import Model
 
@@ -57,9 +73,34 @@ def list_models(format: Output = None) -> None:
         tell("no model is bundled with this installation; name one by its path.")
 
 
+def _list_repository(repository: str, format: Format | None) -> None:
+    """List the model files on the hub, by the names that open them; their cards come with the files."""
+    from dataclasses import replace
+
+    from vocalics.recognition.hub import HubName, look_up
+
+    name = HubName.parse(repository)
+    listing = look_up(name)
+    names = {file: str(replace(name, file=file)) for file in listing.models}
+    if _form(format) is Format.json:
+        rows = [
+            {"name": names[file], "bytes": listing.sizes[file], "digest": listing.digests[file]}
+            for file in names
+        ]
+        typer.echo(json.dumps(rows))
+        return
+    for file, told in names.items():
+        typer.echo(f"{told}  {listing.sizes[file] / 1e6:.1f} MB")
+    if not names:
+        tell(f"{name.repository} on the hub holds no model: it has no .onnx file.")
+
+
 @app.command("info")
 def info(
-    model: Annotated[str, typer.Argument(metavar="NAME|PATH", help="A bundled model, or an .onnx file.")],
+    model: Annotated[
+        str,
+        typer.Argument(metavar="NAME|PATH", help="A bundled model, an .onnx file, or hf://OWNER/NAME."),
+    ],
     format: Output = None,
 ) -> None:
     """Read a model's card: what it answers, how well, what it was made from, and its limits."""
@@ -92,6 +133,39 @@ def info(
         typer.echo("\nlimits")
     for limit in card.limits:
         typer.echo(f"  - {limit}")
+
+
+@app.command("push")
+def push(
+    model: Annotated[
+        str,
+        typer.Argument(metavar="NAME|PATH", help="A bundled model, or an .onnx file.", show_default=False),
+    ],
+    repository: Annotated[
+        str,
+        typer.Argument(
+            metavar="hf://OWNER/NAME",
+            help="Where to: with @BRANCH, or with /FILE.onnx to call the model so there.",
+            show_default=False,
+        ),
+    ],
+    private: Annotated[
+        bool, typer.Option("--private", help="Make a new repository that only its owner sees.")
+    ] = False,
+    message: Annotated[str | None, typer.Option(metavar="TEXT", help="Of the commit.")] = None,
+) -> None:
+    """Put a model onto the Hugging Face hub, with a page about it made from its card.
+
+    The repository is made where there is none. It needs a token: 'hf auth login',
+    or HF_TOKEN. On stdout comes the name by which the model can be opened.
+    """
+    from vocalics.recognition.hub_push import push as push_model
+
+    pushed = push_model(model, repository, private=private, message=message)
+    if pushed.kept_page:
+        tell("the repository's README.md was not made here, so it stays as it is.")
+    tell(f"pushed {', '.join(pushed.files)}: {pushed.url}")
+    typer.echo(pushed.name)
 
 
 def _form(format: Format | None) -> Format:
@@ -166,4 +240,10 @@ def _spell(value: Any) -> str | None:
 
 
 def _size(model: "Model") -> str:
-    return f"{model.path.stat().st_size / 1e6:.1f} MB"
+    """Return how large a model is, with the weights that lie beside its file."""
+    from vocalics.recognition.external_weights import external_files
+
+    beside = external_files(model.path.read_bytes(), model.path)
+    sizes = [path.stat().st_size for path in (model.path, *map(model.path.with_name, beside))]
+    told = f"{sum(sizes) / 1e6:.1f} MB"
+    return f"{told}, with its weights in {' and '.join(beside)}" if beside else told

@@ -52,8 +52,9 @@ def serve(
 
     Exit code: 0 ended by Ctrl-C or SIGTERM, 2 the call was wrong.
     """
+    from vocalics.recognition.worker_process import count_cores
     from vocalics.service.server import run
-    from vocalics.service.settings import TOKEN_VARIABLE, Settings, count_cores
+    from vocalics.service.settings import TOKEN_VARIABLE, Settings
 
     settings = Settings(
         models=tuple(model or ()),

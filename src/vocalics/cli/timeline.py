@@ -94,8 +94,9 @@ def timeline(
     Exit code: 0 done, 1 the recording cannot be used, or breaks off, 2 the call was wrong.
     """
     from vocalics.recognition import timeline as timelines
+    from vocalics.recognition.parquet import require_parquet
     from vocalics.recognition.rttm import read_rttm
-    from vocalics.recognition.timeline_formats import FORMATS, require_parquet
+    from vocalics.recognition.timeline_formats import FORMATS
 
     form = _choose_format(format, output)
     if form is Format.parquet:

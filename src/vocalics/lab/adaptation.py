@@ -200,7 +200,7 @@ def adapted_figures(
     UAR, accuracy and macro-F1 with intervals over speakers, the recall of each emotion, and
     ``speakers_not_worse``: the share of speakers whose own UAR did not fall.
     """
-    truth, predicted, speakers = _flatten(confusions)
+    truth, predicted, speakers = flatten_counts(confusions)
     kept = sum(uar(confusions[speaker]) >= uar(plain[speaker]) - 1e-12 for speaker in confusions)
     return {
         **{
@@ -212,7 +212,7 @@ def adapted_figures(
     }
 
 
-def _flatten(confusions: dict[str, IntArray]) -> tuple[IntArray, IntArray, list[str]]:
+def flatten_counts(confusions: dict[str, IntArray]) -> tuple[IntArray, IntArray, list[str]]:
     """Turn counts back into one row an answer: truth, answer, speaker."""
     truth, predicted, speakers = [], [], []
     for speaker, counts in confusions.items():

@@ -1,5 +1,6 @@
 """Changes to training audio and features; every draw comes from the generator that is handed in."""
 
+from collections.abc import Callable
 from functools import cache
 from typing import Any
 
@@ -7,11 +8,24 @@ import numpy as np
 import numpy.typing as npt
 import soxr
 import torch
+from scipy import fft
 from torch import Tensor
 
 from vocalics.lab.recipes.schema import AugmentationSettings
 
 Samples = npt.NDArray[np.float32]
+
+#: Makes babble: (how many samples, source of every draw) -> (n_samples,).
+Babble = Callable[[int, np.random.Generator], Samples]
+
+#: The echo of a room begins so much later than the direct sound: the first wall is about 0.4 m away.
+ECHO_DELAY_S = 0.0025
+
+#: Over which share of its own frequency a band's upper edge falls to nothing; the lower one falls over half.
+UPPER_SKIRT, LOWER_SKIRT = 0.05, 0.5
+
+_MU = 255.0  # of the mu-law code, and the levels of one sign, with the zero that both share
+_LEVELS = 127
 
 
 def change_speed(samples: Samples, factor: float) -> Samples:
@@ -38,6 +52,95 @@ def add_noise(samples: Samples, factor: float, rng: np.random.Generator) -> Samp
     """Add white noise with a deviation of `factor`, in units of full scale, however loud the clip is."""
     noise = rng.standard_normal(len(samples), dtype=np.float32)
     return np.asarray(samples + noise * np.float32(factor), dtype=np.float32)
+
+
+def mix(samples: Samples, noise: Samples, snr_db: float) -> Samples:
+    """Add `noise` (n,) at a signal-to-noise ratio of `snr_db` over the whole clip; silence stays silent."""
+    noise_power = float(np.dot(noise, noise))
+    if not noise_power:
+        return samples.copy()
+    ratio = float(np.dot(samples, samples)) / noise_power
+    return samples + noise * np.float32(np.sqrt(ratio) * 10.0 ** (-snr_db / 20.0))
+
+
+def room_response(rt60_s: float, direct_db: float, sample_rate: int, rng: np.random.Generator) -> Samples:
+    """Make the impulse response of a room: the direct sound, 1, then noise that decays exponentially [1]_.
+
+    Parameters
+    ----------
+    rt60_s
+        Time in which the echo falls by 60 dB; so long is the response.
+    direct_db
+        Direct-to-reverberant ratio: energy of the direct sound over that of all the rest.
+    sample_rate
+        Hz.
+    rng
+        Source of every draw.
+
+    References
+    ----------
+    .. [1] Polack: La transmission de l'énergie sonore dans les salles. Dissertation, Le Mans 1988.
+    """
+    n_samples, delay = max(2, round(rt60_s * sample_rate)), max(1, round(ECHO_DELAY_S * sample_rate))
+    response = rng.standard_normal(max(n_samples, delay + 1), dtype=np.float32)
+    response *= 10.0 ** (-3.0 * np.arange(len(response), dtype=np.float32) / n_samples)
+    response[:delay] = 0
+    response *= np.float32(10.0 ** (-direct_db / 20.0) / np.sqrt(np.dot(response, response)))
+    response[0] = 1
+    return response
+
+
+def add_echo(samples: Samples, response: Samples) -> Samples:
+    """Let `samples` (n,) sound in a room; what rings on after the clip is lost."""
+    size = fft.next_fast_len(len(samples) + len(response) - 1, real=True)
+    heard = fft.irfft(fft.rfft(samples, size) * fft.rfft(response, size), size)
+    return np.asarray(heard[: len(samples)], dtype=np.float32)
+
+
+def limit_band(samples: Samples, low_hz: float, high_hz: float, sample_rate: int) -> Samples:
+    """Keep of `samples` (n,) what lies from `low_hz` to `high_hz`, without any delay.
+
+    Beyond the band the gain falls to 0 along a cosine: upwards within `UPPER_SKIRT` of `high_hz`, downwards
+    within `LOWER_SKIRT` of `low_hz`, which may be 0.
+    """
+    size = fft.next_fast_len(len(samples) + sample_rate // 20, real=True)  # room for it to ring
+    spectrum = fft.rfft(samples, size)
+    bins_a_hz = size / sample_rate
+    upper = [round(high_hz * factor * bins_a_hz) for factor in (1, 1 + UPPER_SKIRT)]
+    lower = [round(low_hz * factor * bins_a_hz) for factor in (1 - LOWER_SKIRT, 1)]
+    spectrum[upper[1] :] = 0
+    spectrum[: lower[0]] = 0
+    for edge, falls in ((slice(*upper), True), (slice(*lower), False)):
+        skirt = spectrum[edge]
+        phase = np.linspace(0, np.pi, len(skirt), dtype=np.float32)
+        skirt *= 0.5 + 0.5 * np.cos(phase if falls else phase[::-1])
+    return np.asarray(fft.irfft(spectrum, size)[: len(samples)], dtype=np.float32)
+
+
+def code_mu_law(samples: Samples) -> Samples:
+    """Pass `samples` (n,) through the telephone's 8-bit code and back, by the curve that G.711 approximates.
+
+    What is over full scale is cut off.
+    """
+    steps = np.clip(np.rint(samples * 32_768), -32_768, 32_767).astype(np.int32)
+    return _mu_law()[steps + 32_768]
+
+
+@cache
+def _mu_law() -> Samples:
+    """Return what the code makes of each 16-bit sample, from the lowest on."""
+    linear = np.arange(-32_768, 32_768) / 32_768
+    codes = np.rint(_LEVELS * np.log1p(_MU * np.abs(linear)) / np.log1p(_MU))
+    levels = np.expm1(codes / _LEVELS * np.log1p(_MU)) / _MU
+    return np.asarray(np.copysign(levels, linear), dtype=np.float32)
+
+
+def clip_peaks(samples: Samples, share: float) -> Samples:
+    """Cut the loudest `share` of the samples (n,) off at the level where they begin."""
+    loudness = np.abs(samples)
+    place = min(len(samples) - 1, round((1 - share) * len(samples)))
+    level = np.partition(loudness, place)[place]
+    return np.clip(samples, -level, level) if level else samples.copy()  # 0: nearly all of it is silent
 
 
 def shift_time(samples: Samples, shift: int) -> Samples:
@@ -82,11 +185,16 @@ def _transforms() -> dict[str, Any]:
 
 
 def augment_waveform(
-    samples: Samples, settings: AugmentationSettings, sample_rate: int, rng: np.random.Generator
+    samples: Samples,
+    settings: AugmentationSettings,
+    sample_rate: int,
+    rng: np.random.Generator,
+    babble: Babble | None = None,
 ) -> Samples:
     """Draw and apply a recipe's waveform changes to `samples` (n,).
 
-    They come in the order in which a recording picks them up: voice, place, room, gain.
+    They come in the order in which a recording picks them up: voice, place, room, noises, line, gain.
+    Without `babble` nobody else is heard, whatever the recipe says.
     """
     if settings.speed:
         samples = change_speed(samples, rng.uniform(*settings.speed))
@@ -96,12 +204,34 @@ def augment_waveform(
         samples = stretch_time(samples, rng.uniform(*settings.stretch), sample_rate)
     if settings.shift_s:
         samples = shift_time(samples, round(rng.uniform(-settings.shift_s, settings.shift_s) * sample_rate))
+    if settings.echo_rt60_s and rng.random() < settings.echo_probability:
+        rt60_s, direct_db = rng.uniform(*settings.echo_rt60_s), rng.uniform(*settings.echo_direct_db)
+        samples = add_echo(samples, room_response(rt60_s, direct_db, sample_rate, rng))
     if settings.noise_factor and rng.random() < settings.noise_probability:
         samples = add_noise(samples, settings.noise_factor, rng)
     if settings.noise_snr_db and rng.random() < settings.noise_probability:
         samples = add_white_noise(samples, rng.uniform(*settings.noise_snr_db), rng)
+    if settings.babble_snr_db and babble and rng.random() < settings.babble_probability:
+        samples = mix(samples, babble(len(samples), rng), rng.uniform(*settings.babble_snr_db))
+    samples = _over_a_line(samples, settings, sample_rate, rng)
     if settings.gain_db:
         samples = change_gain(samples, rng.uniform(*settings.gain_db))
+    return samples
+
+
+def _over_a_line(
+    samples: Samples, settings: AugmentationSettings, sample_rate: int, rng: np.random.Generator
+) -> Samples:
+    """Draw and apply what a coder, a telephone line and a converter do."""
+    if settings.low_pass_hz and rng.random() < settings.low_pass_probability:
+        samples = limit_band(samples, 0.0, rng.uniform(*settings.low_pass_hz), sample_rate)
+    if settings.band_low_hz and settings.band_high_hz and rng.random() < settings.band_probability:
+        band_hz = rng.uniform(*settings.band_low_hz), rng.uniform(*settings.band_high_hz)
+        if rng.random() < settings.mu_law_probability:
+            samples = code_mu_law(samples)
+        samples = limit_band(samples, *band_hz, sample_rate)
+    if settings.clip_share and rng.random() < settings.clip_probability:
+        samples = clip_peaks(samples, rng.uniform(0, settings.clip_share))
     return samples
 
 

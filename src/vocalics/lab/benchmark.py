@@ -7,11 +7,13 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from vocalics.errors import SplitError, UsageError
 from vocalics.files import write_atomically
 from vocalics.lab import leaks, metrics
 from vocalics.lab.adaptation import adapted_confusions, list_settings
+from vocalics.lab.conditions import condition_confusions
 from vocalics.lab.evaluation import Answers
 from vocalics.lab.leaderboard import read_answers
 from vocalics.lab.manifest import Manifest
@@ -69,6 +71,8 @@ def run_fold(
     command: str,
     progress: Progress = no_progress,
     tell: Tell = tell_nobody,
+    conditions: Sequence[str] = (),
+    recordings: Manifest | None = None,
 ) -> Path:
     """Train and measure one fold, unless its result is there; return the result's file.
 
@@ -88,16 +92,26 @@ def run_fold(
         The command line, for the record.
     progress, tell
         As of `training.fit`.
+    conditions
+        Of `conditions.CONDITIONS`: the model is measured under each of them too. Those that the result lacks
+        are added to it while the model of its run is still there. A deliberate leak is never measured so.
+    recordings
+        Where voices for babble are found, in any vocabulary; by default `manifest`.
 
     Raises
     ------
     UsageError
-        The result that is there is of another recipe or split.
+        The result that is there is of another recipe or split, or lacks a condition and its model is gone.
     """
     name = f"fold-{split.fold}-seed-{system.recipe.training.seed}.json"
     path = results / system.folder / name
     if path.is_file():
         _require_same(path, system.trained, split)
+        if not system.leaky:
+            run = runs / system.folder / path.stem
+            _add_conditions(
+                path, run, manifest.select(split.test), conditions, recordings or manifest, progress
+            )
         return path
     if system.leaky:
         leaks.write_copies(system.recipe, manifest, progress)
@@ -152,8 +166,60 @@ def run_fold(
     }
     if system.leaky:
         result |= {"leaky": True, "leaked_recipe": system.recipe.model_dump(mode="json")}
-    write_atomically(path, json.dumps(result, separators=(",", ":")) + "\n")
+    elif conditions:
+        result |= _measured(model, manifest.select(split.test), conditions, recordings or manifest, progress)
+    _write(path, result)
     return path
+
+
+def _add_conditions(
+    path: Path,
+    run: Path,
+    tested: Manifest,
+    conditions: Sequence[str],
+    recordings: Manifest,
+    progress: Progress,
+) -> None:
+    """Measure the conditions that a fold's result lacks, by the model of its run."""
+    result = json.loads(path.read_text(encoding="utf-8"))
+    known = result.get("conditions", {})
+    missing = [name for name in conditions if name not in known]
+    if not missing:
+        return
+    file = run / "model.onnx"
+    remedy = "train the fold anew (remove its result first), or leave these conditions out"
+    if not file.is_file():
+        raise UsageError(
+            f"{path} lacks the conditions {', '.join(missing)}, and the model that could still be measured, "
+            f"{file}, is gone; {remedy}."
+        )
+    model = Model.load(file)
+    told = (model.card.head.temperature, model.card.abstain_below)
+    if told != (result["temperature"], result["abstain_below"]):
+        raise UsageError(
+            f"{path} lacks the conditions {', '.join(missing)}, and {file} is another model than the one it "
+            f"was made with; {remedy}."
+        )
+    added = _measured(model, tested, missing, recordings, progress)["conditions"]
+    result["conditions"] = known | added
+    _write(path, result)
+
+
+def _measured(
+    model: Model, tested: Manifest, conditions: Sequence[str], recordings: Manifest, progress: Progress
+) -> dict[str, Any]:
+    """Return what a fold's result says of the conditions: counts by condition and speaker."""
+    found = condition_confusions(model, tested, model.emotions, conditions, recordings, progress)
+    return {
+        "conditions": {
+            name: {speaker: counts.tolist() for speaker, counts in by_speaker.items()}
+            for name, by_speaker in found.items()
+        }
+    }
+
+
+def _write(path: Path, result: dict[str, Any]) -> None:
+    write_atomically(path, json.dumps(result, separators=(",", ":")) + "\n")
 
 
 def _require_same(path: Path, recipe: Recipe, split: Split) -> None:
@@ -178,6 +244,7 @@ def run_system(
     folds: Sequence[int] | None = None,
     progress: Progress = no_progress,
     tell: Tell = tell_nobody,
+    conditions: Sequence[str] = (),
 ) -> list[Path]:
     """Train and measure the folds of one system that have no result yet.
 
@@ -193,6 +260,8 @@ def run_system(
         Only these; by default all of the protocol.
     progress, tell
         As of `training.fit`.
+    conditions
+        As of `run_fold`.
 
     Returns
     -------
@@ -232,7 +301,9 @@ def run_system(
         if folds and split.fold not in folds:
             continue
         tell(f"{system.folder}: fold {split.fold} of {split.folds}")
-        done.append(run_fold(system, projected, split, results, runs, command, progress, tell))
+        done.append(
+            run_fold(system, projected, split, results, runs, command, progress, tell, conditions, manifest)
+        )
         tell(f"{system.folder}: fold {split.fold} UAR {_fold_uar(done[-1]):.3f}")
     return done
 

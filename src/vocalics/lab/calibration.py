@@ -1,11 +1,16 @@
-"""Calibration on the validation part: the temperature, and the confidence under which the model abstains."""
+"""Calibration: the temperature, and the confidence under which a model abstains.
 
+Both are fitted on clips of speakers whom the model was not trained on: on the validation part, or, for a
+recipe that leaves none, on the test parts of the other folds.
+"""
+
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 from scipy.optimize import minimize_scalar
-from scipy.special import log_softmax
+from scipy.special import log_softmax, softmax
 
 from vocalics.errors import TrainingError
 
@@ -28,7 +33,9 @@ UNCALIBRATED = Calibration(
 )
 
 
-def fit_temperature(logits: npt.ArrayLike, truth: npt.ArrayLike) -> float:
+def fit_temperature(
+    logits: npt.ArrayLike, truth: npt.ArrayLike, weights: npt.ArrayLike | None = None
+) -> float:
     """Temperature that minimises the negative log-likelihood [1]_.
 
     Parameters
@@ -37,6 +44,8 @@ def fit_temperature(logits: npt.ArrayLike, truth: npt.ArrayLike) -> float:
         (n, n_emotions), of clips that the weights were not trained on.
     truth
         (n,), indices of the emotions.
+    weights
+        (n,), how much each clip counts; by default all count the same.
 
     References
     ----------
@@ -51,7 +60,7 @@ def fit_temperature(logits: npt.ArrayLike, truth: npt.ArrayLike) -> float:
 
     def loss(log_temperature: float) -> float:
         likelihoods = log_softmax(scores / np.exp(log_temperature), axis=1)
-        return float(-likelihoods[np.arange(len(labels)), labels].mean())
+        return float(-np.average(likelihoods[np.arange(len(labels)), labels], weights=weights))
 
     best = minimize_scalar(loss, bounds=(np.log(0.05), np.log(20.0)), method="bounded")
     return float(np.exp(best.x))
@@ -74,3 +83,21 @@ def abstention_threshold(probabilities: npt.ArrayLike, coverage: float = COVERAG
     """
     confidence = np.asarray(probabilities, dtype=np.float64).max(axis=1)
     return float(np.quantile(confidence, 1 - coverage))
+
+
+def equal_weights(groups: Sequence[str]) -> npt.NDArray[np.float64]:
+    """Return a weight for every clip, so that each group counts the same in all.
+
+    Examples
+    --------
+    >>> equal_weights(["ravdess", "nemo", "nemo"]).tolist()
+    [1.5, 0.75, 0.75]
+    """
+    names, own, counts = np.unique(np.asarray(groups), return_inverse=True, return_counts=True)
+    return np.asarray(len(groups) / (len(names) * counts[own]))
+
+
+def tempered(probabilities: npt.ArrayLike, temperature: float) -> npt.NDArray[np.float64]:
+    """Return probabilities (n, n_emotions) as they are at another temperature; theirs is 1."""
+    logits = np.log(np.asarray(probabilities, dtype=np.float64).clip(1e-12))
+    return np.asarray(softmax(logits / temperature, axis=1))

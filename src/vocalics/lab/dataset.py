@@ -5,6 +5,7 @@ import json
 import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from torch.utils.data import Dataset, Sampler
 from vocalics import audio
 from vocalics.errors import TrainingError
 from vocalics.lab.augment import Samples, augment_waveform
+from vocalics.lab.babble import Voices
 from vocalics.lab.corpora import cache_folder
 from vocalics.lab.manifest import Manifest
 from vocalics.lab.recipes.schema import AugmentationSettings
@@ -133,7 +135,13 @@ class TrainingClips(Dataset[tuple[torch.Tensor, int]]):
     sample_rate
         Hz.
     seed
-        Of the run; a clip's changes follow from (seed, epoch, utterance) alone.
+        Of the run; a clip's changes follow from (seed, epoch, utterance) alone, and its babble also from the
+        other clips of the part.
+
+    Raises
+    ------
+    UsageError
+        The settings ask for babble, and it is not known who speaks, or nobody else does.
     """
 
     def __init__(
@@ -146,6 +154,7 @@ class TrainingClips(Dataset[tuple[torch.Tensor, int]]):
     ) -> None:
         self._store, self._manifest, self._settings = store, manifest, settings
         self._sample_rate, self._seed = sample_rate, seed
+        self._voices = Voices(store, manifest) if settings and settings.babble_snr_db else None
 
     def __len__(self) -> int:
         return len(self._manifest)
@@ -158,7 +167,8 @@ class TrainingClips(Dataset[tuple[torch.Tensor, int]]):
         if self._settings is None:
             return torch.from_numpy(middle(samples, crop_samples)), position
         rng = clip_rng(self._seed, epoch, utterance.id)
-        samples = augment_waveform(samples, self._settings, self._sample_rate, rng)
+        babble = partial(self._voices.mixed, utterance) if self._voices else None
+        samples = augment_waveform(samples, self._settings, self._sample_rate, rng, babble)
         room = len(samples) - crop_samples
         if room >= 0:
             start = int(rng.integers(0, room + 1))

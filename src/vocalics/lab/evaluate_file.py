@@ -25,6 +25,7 @@ def evaluate_file(
     split: Path | None = None,
     emotions: Sequence[str] | None = None,
     adapt: str | None = None,
+    conditions: str | None = None,
     allow_seen: bool = False,
     command: str = "",
     progress: Progress = no_progress,
@@ -46,6 +47,8 @@ def evaluate_file(
     adapt
         Measure also adapted to the speaker: with this number of other clips, ``all``, or ``1,5,all``;
         one-sided compositions stand beside it.
+    conditions
+        Measure also under bad recordings: ``all``, or names of `conditions.CONDITIONS`, ``mp3,telephone``.
     allow_seen
         Measure although the model was trained on these speakers; the figures are marked.
     command
@@ -64,9 +67,14 @@ def evaluate_file(
     ------
     UsageError
         The model was trained on these speakers, shares fewer than two emotions with the recordings, or is of
-        a run that is not finished.
+        a run that is not finished; or a condition does not exist, or needs other speakers.
     """
     clip_counts = () if adapt is None else _clip_counts(adapt)
+    condition_names: tuple[str, ...] = ()
+    if conditions is not None:
+        from vocalics.lab.conditions import condition_confusions, list_conditions  # which loads PyTorch
+
+        condition_names = list_conditions(conditions)
     run = Path(model) if Path(model).is_dir() else None
     opened = Model.load(_model_of(run) if run else model)
     test_part = _test_part(run, split, measures_elsewhere=corpora is not None)
@@ -76,11 +84,12 @@ def evaluate_file(
         utterances = load_data(data, manifest, corpora or own, progress=bar, notes=notes.append)
     for note in notes:
         tell(note.message)
+    recordings = utterances
     if test_part:
         utterances = utterances.select(test_part.test)
 
     tested, among = _shared(opened, utterances, emotions, tell)
-    seen = seen_speakers(opened, tested)
+    seen = seen_speakers(opened.card, tested)
     if test_part and test_part.digest == opened.card.training.get("split_digest"):
         seen = []  # whatever the protocol, these recordings were kept from the training
     if seen and not allow_seen:
@@ -94,6 +103,11 @@ def evaluate_file(
     settings = list_settings(among, clip_counts) if clip_counts else ()
     columns = [opened.emotions.index(emotion) for emotion in among]
     adapted = adapted_confusions(scores, AffineHead.from_card(opened.card.head), columns, settings)
+    badly_recorded = (
+        condition_confusions(opened, tested, among, condition_names, recordings, progress)
+        if condition_names
+        else {}
+    )
     protocol = test_part.protocol if test_part else "every recording"
     return {
         "model": opened.name,
@@ -102,7 +116,7 @@ def evaluate_file(
         "seen_speakers": seen,
         "among_emotions": list(among),
         "command": command,
-        **evaluate(Answers.from_scores(scores, opened.card.abstain_below), adapted),
+        **evaluate(Answers.from_scores(scores, opened.card.abstain_below), adapted, badly_recorded),
     }
 
 

@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from vocalics.card import ModelCard
 from vocalics.errors import UsageError
 from vocalics.lab import metrics
-from vocalics.lab.adaptation import adapted_figures
+from vocalics.lab.adaptation import adapted_figures, flatten_counts
 from vocalics.lab.manifest import Manifest
 from vocalics.lab.scores import Scores
-from vocalics.recognition.model import Model
 
 #: Bins of equal mass for the expected calibration error.
 ECE_BINS = 10
@@ -123,7 +123,9 @@ class Answers:
 
 
 def evaluate(
-    answers: Answers, adapted: dict[str, dict[str, npt.NDArray[np.int64]]] | None = None
+    answers: Answers,
+    adapted: dict[str, dict[str, npt.NDArray[np.int64]]] | None = None,
+    conditions: dict[str, dict[str, npt.NDArray[np.int64]]] | None = None,
 ) -> dict[str, Any]:
     """Measure answers, and return every figure as plain numbers for JSON.
 
@@ -133,6 +135,8 @@ def evaluate(
         Each clip once.
     adapted
         Confusion matrices by setting and speaker, from `adaptation.adapted_confusions`.
+    conditions
+        Those of the same clips by condition and speaker, from `conditions.condition_confusions`.
 
     Returns
     -------
@@ -175,15 +179,33 @@ def evaluate(
             setting: adapted_figures(confusions, plain, answers.emotions)
             for setting, confusions in adapted.items()
         }
+    if conditions:
+        plain = answers.confusions()
+        figures["conditions"] = {name: _under(counts, plain) for name, counts in conditions.items()}
     return figures
 
 
-def seen_speakers(model: Model, manifest: Manifest) -> list[str]:
-    """Name the speakers of the manifest that the model's card says it was trained on, as ``corpus/speaker``.
+def _under(
+    confusions: dict[str, npt.NDArray[np.int64]], plain: dict[str, npt.NDArray[np.int64]]
+) -> dict[str, Any]:
+    """Return UAR and accuracy under a condition, and how much UAR was lost, on the same drawn speakers."""
+    speakers_in_order = sorted(plain)
+    truth, clean, speakers = flatten_counts({name: plain[name] for name in speakers_in_order})
+    # The clips are the same, so their truths are: only which answer is whose is lost, and no figure asks.
+    _, predicted, _ = flatten_counts({name: confusions[name] for name in speakers_in_order})
+    return {
+        "uar": metrics.bootstrap_interval("uar", truth, predicted, speakers).to_dict(),
+        "uar_lost": metrics.paired_difference("uar", truth, clean, predicted, speakers).to_dict(),
+        "accuracy": metrics.bootstrap_interval("accuracy", truth, predicted, speakers).to_dict(),
+    }
+
+
+def seen_speakers(card: ModelCard, manifest: Manifest) -> list[str]:
+    """Name the speakers of the manifest that a model was trained on by its card, as ``corpus/speaker``.
 
     Where a table does not tell who speaks, all its unknown speakers count as one, ``corpus/unknown``.
     """
-    trained: dict[str, list[str]] = model.card.training.get("speakers", {})
+    trained: dict[str, list[str]] = card.training.get("speakers", {})
     return [
         f"{corpus}/{speaker or 'unknown'}"
         for corpus, speaker in manifest.speakers

@@ -12,16 +12,23 @@ from typing import Any
 
 import numpy as np
 import onnx
-import onnxruntime
 import torch
 
 from vocalics.card import METADATA_KEY, Head, ModelCard
 from vocalics.errors import ExportError
-from vocalics.files import write_atomically
 from vocalics.lab.calibration import Calibration
 from vocalics.lab.corpora import CORPORA
 from vocalics.lab.dataset import AudioStore
+from vocalics.lab.encoders import EncoderFrontEnd
 from vocalics.lab.manifest import Manifest
+from vocalics.lab.parted_models import (
+    NOTHING_BESIDE,
+    Beside,
+    open_parts,
+    take_weights,
+    weights_name,
+    write_model,
+)
 from vocalics.lab.recipes.schema import Recipe
 from vocalics.lab.recogniser import Recogniser
 from vocalics.lab.splits import Split
@@ -37,6 +44,9 @@ OPSET = 18
 #: Stands for the temperature while the graph is made. A division by 1 would be left out of it, and a number
 #: that the graph holds elsewhere (the 2 of a square) would become one constant with it; neither can be set.
 PLACE_OF_TEMPERATURE = 1.2345678
+
+#: Ends the names of the outputs while the graph is made.
+_ANSWER = "_of_the_answer"
 
 #: Length of the sound that the exporter follows through the network, seconds. It unrolls the LSTM over it, so
 #: a short one takes a third of the time of two seconds; the graph is the same.
@@ -67,6 +77,8 @@ class Evidence:
         The command line.
     epochs
         How many were trained.
+    initial
+        Card of the model whose weights the training began with, and what the new card shall say of it.
     """
 
     calibration: Calibration
@@ -74,6 +86,7 @@ class Evidence:
     split: Split
     command: str
     epochs: int
+    initial: tuple[ModelCard, dict[str, str]] | None = None
 
 
 def export(
@@ -105,20 +118,27 @@ def export(
     ------
     ExportError
         A probability differs by more than `PARITY` on one of the clips; nothing is written then.
+
+    Notes
+    -----
+    The weights of a model that is too large for one file lie beside it; see `parted_models`.
     """
     recogniser = recogniser.eval()
     references = _references(recogniser, recipe, store, evidence.train)
     recogniser.front_end.prepare_export()
-    graph = _to_onnx(recogniser, recipe)
+    graph = to_onnx(recogniser, recipe)
     card = make_card(recipe, recogniser, emotion_means, evidence)
     entry = graph.metadata_props.add()
     entry.key, entry.value = METADATA_KEY, card.to_json()
+    beside = take_weights(graph, weights_name(path))
     content = graph.SerializeToString()
-    prove_parity(content, references)
-    write_atomically(path, content)
+    prove_parity(content, references, beside)
+    write_model(path, content, beside)
 
 
-def prove_parity(content: bytes, references: list[tuple[np.ndarray, np.ndarray]]) -> float:
+def prove_parity(
+    content: bytes, references: list[tuple[np.ndarray, np.ndarray]], beside: Beside = NOTHING_BESIDE
+) -> float:
     """Return the largest difference between a probability of the file and of PyTorch.
 
     Parameters
@@ -127,13 +147,15 @@ def prove_parity(content: bytes, references: list[tuple[np.ndarray, np.ndarray]]
         The file.
     references
         Pairs of a waveform (1, n) and PyTorch's probabilities (1, n_emotions).
+    beside
+        Weights that lie beside the file.
 
     Raises
     ------
     ExportError
         It is larger than `PARITY`, or not a number.
     """
-    session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
+    session = open_parts(content, beside)
     worst = 0.0
     for waveform, expected in references:
         (answer,) = session.run(["probabilities"], {"waveform": waveform})
@@ -148,7 +170,13 @@ def prove_parity(content: bytes, references: list[tuple[np.ndarray, np.ndarray]]
     return worst
 
 
-def with_evaluation(content: bytes, name: str, calibration: Calibration, evaluation: dict[str, Any]) -> bytes:
+def with_evaluation(
+    content: bytes,
+    name: str,
+    calibration: Calibration,
+    evaluation: dict[str, Any],
+    beside: Beside = NOTHING_BESIDE,
+) -> bytes:
     """Return a model file with another name, calibration and evaluation; its weights stay.
 
     For a model that was trained on all speakers, which has nobody left to be calibrated and measured on: it
@@ -164,6 +192,8 @@ def with_evaluation(content: bytes, name: str, calibration: Calibration, evaluat
         Replaces temperature and threshold, in graph and card.
     evaluation
         For the card.
+    beside
+        Weights that lie beside the file, and stay there.
 
     Raises
     ------
@@ -185,7 +215,7 @@ def with_evaluation(content: bytes, name: str, calibration: Calibration, evaluat
         }
     ).to_json()
     result: bytes = graph.SerializeToString()
-    _prove_temperature(content, result, before / calibration.temperature, card.sample_rate)
+    _prove_temperature(content, result, before / calibration.temperature, card.sample_rate, beside)
     return result
 
 
@@ -199,15 +229,12 @@ def _set_temperature(graph: onnx.ModelProto, temperature: float) -> float:
     raise ExportError("this file has no temperature to change; train and export it again.")
 
 
-def _prove_temperature(before: bytes, after: bytes, power: float, sample_rate: int) -> None:
+def _prove_temperature(before: bytes, after: bytes, power: float, sample_rate: int, beside: Beside) -> None:
     """Check the new answers: softmax at another temperature is the old one to a power, renormalised."""
     waveform = np.random.default_rng(0).standard_normal((2, sample_rate)).astype(np.float32) * 0.1
     old, new = (
         np.asarray(
-            onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"]).run(
-                ["probabilities"], {"waveform": waveform}
-            )[0],
-            dtype=np.float64,
+            open_parts(file, beside).run(["probabilities"], {"waveform": waveform})[0], dtype=np.float64
         )
         for file in (before, after)
     )
@@ -231,7 +258,8 @@ def _references(
     return pairs
 
 
-def _to_onnx(recogniser: Recogniser, recipe: Recipe) -> onnx.ModelProto:
+def to_onnx(recogniser: Recogniser, recipe: Recipe) -> onnx.ModelProto:
+    """Return the graph of a recogniser, without its card."""
     example = torch.randn(2, round(max(EXAMPLE_S, recipe.minimum_s) * recipe.sample_rate))
     with_attention = recogniser(example).attention is not None
     names = ["probabilities", "embedding", "features", *(["attention"] if with_attention else [])]
@@ -244,7 +272,7 @@ def _to_onnx(recogniser: Recogniser, recipe: Recipe) -> onnx.ModelProto:
             recogniser,
             (example,),
             input_names=["waveform"],
-            output_names=names,
+            output_names=[name + _ANSWER for name in names],
             dynamic_shapes=dynamic,
             opset_version=OPSET,
             dynamo=True,
@@ -254,6 +282,7 @@ def _to_onnx(recogniser: Recogniser, recipe: Recipe) -> onnx.ModelProto:
         raise ExportError("PyTorch's exporter gave no model; report the recipe and the version of torch.")
     recogniser.temperature.fill_(temperature)
     graph: onnx.ModelProto = program.model_proto
+    _name_values(graph.graph, names)
     _name_dimensions(graph.graph)
     _set_temperature(graph, temperature)
     return graph
@@ -262,15 +291,28 @@ def _to_onnx(recogniser: Recogniser, recipe: Recipe) -> onnx.ModelProto:
 @contextmanager
 def _quiet() -> Iterator[None]:
     """Keep the exporter's warnings of its own internals, and of packages it could use, from the user."""
-    logger = logging.getLogger("torch.onnx")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
+    loggers = [logging.getLogger(name) for name in ("torch.onnx", "onnxscript")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
     finally:
-        logger.setLevel(level)
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
+
+
+def _name_values(graph: onnx.GraphProto, names: list[str]) -> None:
+    """Give the outputs their names; what lies between may have them, being called as the operators are."""
+    renamed = {name: f"{name}_within" for name in names} | {name + _ANSWER: name for name in names}
+    for node in graph.node:
+        del node.metadata_props[:]  # traces of the exporter: large, and full of this machine's folders
+        node.input[:] = [renamed.get(name, name) for name in node.input]
+        node.output[:] = [renamed.get(name, name) for name in node.output]
+    for tensor in (*graph.output, *graph.initializer):
+        tensor.name = renamed.get(tensor.name, tensor.name)
 
 
 def _name_dimensions(graph: onnx.GraphProto) -> None:
@@ -305,6 +347,21 @@ def make_card(
     speakers: dict[str, list[str]] = {name: [] for name in corpora}
     for corpus, speaker in evidence.train.speakers:
         speakers[corpus].append(speaker)
+    licences = [info.licence for info in infos] or ["as the training audio"]
+    begun_from: dict[str, Any] = {}
+    if recipe.encoder is not None and isinstance(recogniser.front_end, EncoderFrontEnd):
+        provenance = recogniser.front_end.provenance
+        licences.append(f"{provenance.licence or 'its own'} (the encoder)")
+        begun_from = {"encoder": provenance.for_card() | {"layers": recogniser.front_end.layers}}
+    languages = [language for info in infos for language in info.languages]
+    begun_with: dict[str, Any] = {}
+    if evidence.initial:
+        before, told = evidence.initial
+        for corpus, names in before.training.get("speakers", {}).items():
+            speakers[corpus] = sorted({*speakers.get(corpus, []), *names})
+        licences = [before.licence, *licences]
+        languages = [*before.languages, *languages]
+        begun_with = {"initial": told}
     return ModelCard(
         name=recipe.name,
         description=recipe.description,
@@ -317,8 +374,8 @@ def make_card(
         recipe=recipe.name,
         network=recipe.network.name,
         parameters=recogniser.n_parameters,
-        licence=" and ".join(dict.fromkeys(info.licence for info in infos)) or "as the training audio",
-        languages=tuple(dict.fromkeys(language for info in infos for language in info.languages)),
+        licence=" and ".join(dict.fromkeys(licences)),
+        languages=tuple(dict.fromkeys(languages)),
         head=head,
         training={
             "corpora": list(corpora),
@@ -342,6 +399,8 @@ def make_card(
                 },
             },
             "recipe": recipe.model_dump(mode="json"),
+            **begun_from,
+            **begun_with,
         },
         evaluation={},  # until somebody measures: `with_evaluation`
         limits=LIMITS,

@@ -15,7 +15,7 @@ import torch
 
 from vocalics.errors import AudioError, CorpusError, UsageError
 from vocalics.lab.feature_files import ARCHIVES, TABLES, Content, FloatArray, feature_file
-from vocalics.lab.features.stack import FrontEnd
+from vocalics.lab.front_end import build_front_end, hop_samples
 from vocalics.lab.manifest import Manifest
 from vocalics.lab.processes import map_in_order
 from vocalics.lab.progress import Bar, Tell, tell_nobody
@@ -59,7 +59,7 @@ class Extractor:
 
     def __init__(self, recipe: Recipe) -> None:
         self._recipe = recipe
-        self._front_end = FrontEnd(recipe.features, recipe.sample_rate).eval()
+        self._front_end = build_front_end(recipe).eval()
 
     @property
     def row_names(self) -> tuple[str, ...]:
@@ -69,7 +69,7 @@ class Extractor:
     @property
     def hop_s(self) -> float:
         """Time from frame to frame, seconds; the first is centred on the first sample."""
-        return self._recipe.features.hop_length / self._recipe.sample_rate
+        return hop_samples(self._front_end) / self._recipe.sample_rate
 
     @torch.inference_mode()
     def frames(self, recording: Recording) -> FloatArray:
@@ -88,7 +88,8 @@ class Extractor:
             )
         heard = waveform.mono().resampled(self._recipe.sample_rate, self._recipe.bandwidth_hz)
         samples = torch.from_numpy(heard.samples.copy())  # (1, n_samples)
-        return self._front_end.frames(samples)[0].numpy()
+        frames: FloatArray = self._front_end.frames(samples)[0].numpy()
+        return frames
 
 
 @dataclass(frozen=True)

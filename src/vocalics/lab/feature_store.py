@@ -23,6 +23,8 @@ from vocalics.lab.dataset import AudioStore, clip_rng, utterance_number
 from vocalics.lab.features.stack import FrontEnd
 from vocalics.lab.manifest import Manifest
 from vocalics.lab.recipes import feature_settings
+from vocalics.lab.recipes.feature_settings import FeatureSettings
+from vocalics.lab.recipes.recording_settings import without_defaults
 from vocalics.lab.recipes.schema import WAVEFORM_CHANGES, Recipe
 
 Number = TypeVar("Number", np.float32, np.int32)
@@ -71,10 +73,10 @@ class FeatureStore:
         self._augmentation, self._seed = recipe.augmentation, recipe.training.seed
         self._sample_rate, self._longest = recipe.sample_rate, round(recipe.window_s * recipe.sample_rate)
         self._copies = recipe.augmentation.n_copies
-        frames = recipe.features.fixed_frames or 0
+        frames = front_end.settings.fixed_frames or 0
         self._shape = (len(audio) * (1 + (self._copies or 0)), front_end.n_features, frames)
         folder = folder or cache_folder() / "features"
-        self._path = folder / f"{_key(recipe, audio)}.float32"
+        self._path = folder / f"{_key(recipe, front_end.settings, audio)}.float32"
         folder.mkdir(parents=True, exist_ok=True)
         self._open()
 
@@ -148,18 +150,18 @@ class WholeClips(Dataset[tuple[Tensor, int]]):
             return self._front_end.finish(stack[None])[0], position
 
 
-def _key(recipe: Recipe, audio: AudioStore) -> str:
+def _key(recipe: Recipe, features: FeatureSettings, audio: AudioStore) -> str:
     """Digest of all that decides on the stacks: audio, settings, and the code that computes them."""
     what = [
         audio.name,
         recipe.window_s,
-        recipe.features.model_dump(mode="json", exclude={"normalisation"}),
+        features.model_dump(mode="json", exclude={"normalisation"}),
         _CODE,
         *(version(name) for name in _LIBRARIES),
     ]
     if recipe.augmentation.n_copies:
         changes = recipe.augmentation.model_dump(mode="json", include=set(WAVEFORM_CHANGES))
-        what += [recipe.training.seed, changes]
+        what += [recipe.training.seed, without_defaults(changes)]
     return hashlib.sha256(json.dumps(what).encode()).hexdigest()[:24]
 
 

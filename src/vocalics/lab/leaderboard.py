@@ -14,6 +14,7 @@ import numpy as np
 from vocalics.errors import UsageError
 from vocalics.files import write_atomically
 from vocalics.lab import metrics
+from vocalics.lab.cross_fitting import cross_fitted
 from vocalics.lab.evaluation import Answers, evaluate
 from vocalics.lab.standings import is_whole, list_claims, markdown, rows_to_draw
 
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 Result = dict[str, Any]
+
+#: Setting or condition -> speaker -> rows of a confusion matrix.
+Counts = dict[str, dict[str, list[list[int]]]]
 
 
 def read_result(path: Path) -> Result:
@@ -54,8 +58,9 @@ def summarise(files: Sequence[Path], corpus: str | None = None) -> dict[str, Any
     Parameters
     ----------
     files
-        Results of `benchmark.run_fold`, of one system. With several seeds the figures are those of the lowest
-        one, and ``uar_by_seed`` holds mean and deviation over the seeds that have the same folds.
+        Results of `benchmark.run_fold`, of one system. A condition is summed up once all of them have it.
+        With several seeds the figures are those of the lowest one, and ``uar_by_seed`` holds mean and
+        deviation over the seeds that have the same folds.
     corpus
         Only the clips of this corpus.
 
@@ -74,7 +79,9 @@ def _sum_up(results: list[Result], corpus: str | None = None) -> dict[str, Any]:
     """Do what `summarise` does with results that are read."""
     first = results[0]
     results, seeds = _of_equal_folds(results)
-    by_seed = [_figures([result for result in results if result["seed"] == seed], corpus) for seed in seeds]
+    folds_by_seed = [cross_fitted([own for own in results if own["seed"] == seed]) for seed in seeds]
+    results = [result for folds in folds_by_seed for result in folds]
+    by_seed = [_figures(folds, corpus) for folds in folds_by_seed]
     summary = {
         "recipe": first["recipe"]["name"],
         "corpora": first["recipe"]["corpora"],
@@ -228,25 +235,31 @@ def _figures(results: list[Result], corpus: str | None) -> dict[str, Any]:
     if corpus:
         parts = [part.where(np.array(part.corpora) == corpus) for part in parts]
     tested = [part for part in parts if part.ids]  # a corpus with fewer folds is missing in the others
-    adapted = _pooled_adapted(results)
-    if corpus:
-        adapted = {
-            setting: {name: counts for name, counts in rows.items() if name.startswith(f"{corpus}/")}
-            for setting, rows in adapted.items()
-        }
-    figures = evaluate(Answers.pooled(tested), adapted)
+    everywhere = set.intersection(*({*result.get("conditions", {})} for result in results))
+    figures = evaluate(
+        Answers.pooled(tested),
+        _pooled([result["adapted"] for result in results], corpus),
+        _pooled(
+            [
+                {name: counts for name, counts in result.get("conditions", {}).items() if name in everywhere}
+                for result in results
+            ],
+            corpus,
+        ),
+    )
     figures["uar_by_fold"] = [
         metrics.uar(metrics.confusion(part.truth, part.predicted, part.emotions)) for part in tested
     ]
     return figures
 
 
-def _pooled_adapted(results: list[Result]) -> dict[str, dict[str, np.ndarray]]:
+def _pooled(parts: list[Counts], corpus: str | None) -> dict[str, dict[str, np.ndarray]]:
     """Add up counts by setting and speaker; under ``random`` a speaker is tested in several folds."""
     pooled: dict[str, dict[str, np.ndarray]] = {}
-    for result in results:
-        for setting, by_speaker in result["adapted"].items():
+    for part in parts:
+        for setting, by_speaker in part.items():
             rows = pooled.setdefault(setting, {})
             for speaker, counts in by_speaker.items():
-                rows[speaker] = rows.get(speaker, 0) + np.array(counts, dtype=np.int64)
+                if not corpus or speaker.startswith(f"{corpus}/"):
+                    rows[speaker] = rows.get(speaker, 0) + np.array(counts, dtype=np.int64)
     return pooled

@@ -12,6 +12,7 @@ import re
 import wave
 from collections import defaultdict
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,7 @@ import numpy.typing as npt
 from vocalics.errors import UsageError
 from vocalics.lab.manifest import Manifest, Utterance
 from vocalics.lab.progress import Progress, no_progress
+from vocalics.lab.recipes.recording_settings import without_defaults
 from vocalics.lab.recipes.schema import WAVEFORM_CHANGES, AugmentationSettings, Recipe
 from vocalics.lab.splits import Split, load_split, make_splits
 
@@ -81,7 +83,7 @@ def with_copies(recipe: Recipe, manifest: Manifest, folder: Path) -> Manifest:
         )
     what = [
         _VERSION,
-        settings.model_dump(mode="json", include=set(WAVEFORM_CHANGES)),
+        without_defaults(settings.model_dump(mode="json", include=set(WAVEFORM_CHANGES))),
         recipe.training.seed,
         recipe.sample_rate,
         recipe.bandwidth_hz,
@@ -103,6 +105,7 @@ def write_copies(recipe: Recipe, manifest: Manifest, progress: Progress = no_pro
     they are read, they are limited to the recipe's band, as any recording is.
     """
     from vocalics.lab.augment import augment_waveform
+    from vocalics.lab.babble import Voices
     from vocalics.lab.dataset import AudioStore, clip_rng
 
     missing: dict[str, list[Utterance]] = defaultdict(list)
@@ -115,11 +118,15 @@ def write_copies(recipe: Recipe, manifest: Manifest, progress: Progress = no_pro
     recordings = manifest.filter(lambda utterance: not origin(utterance.id)[1])
     with progress("decoding") as bar:
         store = AudioStore.build(recordings, recipe.sample_rate, recipe.bandwidth_hz, progress=bar)
+    settings = recipe.augmentation
+    voices = Voices(store, recordings) if settings.babble_snr_db else None
+    spoken = {utterance.id: utterance for utterance in recordings}
     with progress("changing copies") as bar:
         for done, (recording, copies) in enumerate(missing.items(), start=1):
             for copy in copies:
                 rng = clip_rng(recipe.training.seed, origin(copy.id)[1], recording)
-                samples = augment_waveform(store[recording], recipe.augmentation, recipe.sample_rate, rng)
+                babble = partial(voices.mixed, spoken[recording]) if voices else None
+                samples = augment_waveform(store[recording], settings, recipe.sample_rate, rng, babble)
                 _write_wav(manifest.audio_path(copy), samples, recipe.sample_rate)
             if bar:
                 bar(done, len(missing))

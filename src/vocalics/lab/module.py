@@ -1,12 +1,14 @@
 """The Lightning module: what one step, one epoch and one check of the validation part do."""
 
 import copy
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import lightning
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.data import DataLoader, Dataset
 
@@ -14,14 +16,18 @@ from vocalics.errors import TrainingError
 from vocalics.lab import metrics
 from vocalics.lab.augment import add_feature_noise, mask_features, mixup, shift_frames
 from vocalics.lab.dataset import AudioStore, EpochBatches, TrainingClips
+from vocalics.lab.encoders import EncoderFrontEnd, StateStore, WholeStates, join_states
+from vocalics.lab.encoders.rates import parameter_groups
 from vocalics.lab.feature_store import FeatureStore, WholeClips
 from vocalics.lab.manifest import Manifest
 from vocalics.lab.recipes.schema import Recipe
 from vocalics.lab.recogniser import Recogniser
+from vocalics.lab.vocal_tract import warped
 
 #: Crops (batch, samples), or features (batch, n_features, frames) where clips come undivided, and the
-#: positions of their utterances in the manifest (batch,).
-Batch = tuple[Tensor, Tensor]
+#: positions of their utterances in the manifest (batch,). With an encoder that stays as it is, its states
+#: (batch, steps, n_states, width), the positions, and how many steps each clip has (batch,).
+Batch = tuple[Tensor, ...]
 
 
 class TrainingModule(lightning.LightningModule):
@@ -41,7 +47,7 @@ class TrainingModule(lightning.LightningModule):
     train, validation
         Manifests of the two parts; the validation part may be empty.
     features
-        Stacks of both parts, where the recipe takes clips undivided.
+        Stacks of both parts, or the states of an encoder, where the recipe takes clips undivided.
     """
 
     def __init__(
@@ -51,7 +57,7 @@ class TrainingModule(lightning.LightningModule):
         store: AudioStore,
         train: Manifest,
         validation: Manifest,
-        features: FeatureStore | None = None,
+        features: FeatureStore | StateStore | None = None,
     ) -> None:
         super().__init__()
         self.recipe = recipe
@@ -70,6 +76,8 @@ class TrainingModule(lightning.LightningModule):
                 f"training.dense_l2 holds dense layers small, and the network '{recipe.network.name}' has "
                 "none here; leave it out, or give the network some."
             )
+        for name in recipe.training.frozen:  # Lightning leaves each part in the mode in which it finds it
+            _part(recogniser.network, name).requires_grad_(False).eval()
         averages = recipe.training.average_decay is not None
         self.averaged = copy.deepcopy(recogniser).requires_grad_(False) if averages else None
         self._losses: list[tuple[float, float]] = []
@@ -109,7 +117,9 @@ class TrainingModule(lightning.LightningModule):
             clips = self._whole_clips(self._features, self._train, changed=True)
         else:
             clips = TrainingClips(self._store, self._train, self.recipe.augmentation, rate, settings.seed)
-        return DataLoader(clips, batch_sampler=batches, num_workers=settings.workers)
+        return DataLoader(
+            clips, batch_sampler=batches, num_workers=settings.workers, collate_fn=self._joined(clips)
+        )
 
     def val_dataloader(self) -> DataLoader[tuple[Tensor, int]]:
         """Return the validation part for monitoring; calibration hears it by itself, clip by clip.
@@ -127,11 +137,21 @@ class TrainingModule(lightning.LightningModule):
         batches = [
             positions[k : k + settings.batch_size] for k in range(0, len(positions), settings.batch_size)
         ]
-        return DataLoader(clips, batch_sampler=batches)
+        return DataLoader(clips, batch_sampler=batches, collate_fn=self._joined(clips))
 
-    def _whole_clips(self, features: FeatureStore, part: Manifest, changed: bool) -> WholeClips:
+    def _whole_clips(
+        self, features: FeatureStore | StateStore, part: Manifest, changed: bool
+    ) -> WholeClips | WholeStates:
         """Return undivided clips; their stacks are finished on the processor, wherever the network is."""
-        return WholeClips(features, copy.deepcopy(self.recogniser.front_end).cpu(), part, changed)
+        front_end = self.recogniser.front_end
+        if isinstance(features, StateStore):
+            return WholeStates(features, part, changed)
+        return WholeClips(features, copy.deepcopy(front_end).cpu(), part, changed)
+
+    @staticmethod
+    def _joined(clips: Dataset[tuple[Tensor, int]]) -> Callable[[Any], Batch] | None:
+        """Say how clips become a batch: those of an encoder differ in length."""
+        return join_states if isinstance(clips, WholeStates) else None
 
     # Steps ------------------------------------------------------------------------------------------------
 
@@ -153,11 +173,15 @@ class TrainingModule(lightning.LightningModule):
 
     def training_step(self, batch: Batch, batch_index: int) -> Tensor:
         """One batch: hear, change, answer, compare."""
-        heard, positions = batch
+        heard, positions, *lengths = batch
         place = [self.recipe.training.seed, self.current_epoch, batch_index, 1 + self.global_rank]
         rng = np.random.default_rng(place)
         settings = self.recipe.augmentation
-        features = self._hear(heard)  # (batch, n_features, frames)
+        tracts: AbstractContextManager[None] = nullcontext()
+        if settings.vocal_tract:
+            tracts = warped(self.recogniser.front_end.mels, rng.uniform(*settings.vocal_tract))
+        with tracts:
+            features = self._hear(self.recogniser, heard)  # (batch, n_features, frames)
         features = shift_frames(features, settings.shift_frames, rng)
         features = add_feature_noise(features, settings.feature_noise, rng)
         truth = self._targets.to(self.device)[positions]
@@ -166,7 +190,8 @@ class TrainingModule(lightning.LightningModule):
         if settings.mixup_alpha and rng.random() < settings.mixup_probability:
             features, targets, partners = mixup(features, targets, settings.mixup_alpha, rng)
             allowed = allowed | allowed[partners]
-        logits = self.recogniser.logits(mask_features(features, settings, rng))
+            lengths = [torch.maximum(length, length[partners]) for length in lengths]
+        logits = self.recogniser.logits(mask_features(features, settings, rng), *lengths)
         loss = self._loss(logits, targets, allowed)
         if not torch.isfinite(loss):
             raise TrainingError(
@@ -195,9 +220,10 @@ class TrainingModule(lightning.LightningModule):
         self._answers: list[tuple[Tensor, Tensor]] = []
 
     def validation_step(self, batch: Batch, batch_index: int) -> None:
-        """Answer one batch of middle crops."""
-        heard, positions = batch
-        self._answers.append((self.trained.logits(self._hear(heard)).cpu(), positions.cpu()))
+        """Answer one batch of middle crops, or of clips undivided."""
+        heard, positions, *lengths = batch
+        logits = self.trained.logits(self._hear(self.trained, heard), *lengths)
+        self._answers.append((logits.cpu(), positions.cpu()))
 
     def on_validation_epoch_end(self) -> None:
         """Measure the validation part and lower the learning rate on a plateau."""
@@ -242,12 +268,14 @@ class TrainingModule(lightning.LightningModule):
         settings = self.recipe.training
         optimiser_class = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[settings.optimiser]
         optimiser = optimiser_class(
-            self.recogniser.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay
+            parameter_groups(self.recipe, self.recogniser),
+            lr=settings.learning_rate,
+            weight_decay=settings.weight_decay,
         )
         if settings.schedule == "one_cycle":
             schedule = torch.optim.lr_scheduler.OneCycleLR(
                 optimiser,
-                max_lr=settings.learning_rate,
+                max_lr=[group["lr"] for group in optimiser.param_groups],
                 total_steps=int(self.trainer.estimated_stepping_batches),
                 pct_start=settings.warmup_share,
             )
@@ -271,12 +299,18 @@ class TrainingModule(lightning.LightningModule):
         if self._plateau is not None and self._restored_plateau:
             self._plateau.load_state_dict(self._restored_plateau)
 
-    def _hear(self, heard: Tensor) -> Tensor:
-        """Return what the network hears of a batch, in full precision; stored features it is already."""
+    def _hear(self, recogniser: Recogniser, heard: Tensor) -> Tensor:
+        """Return what the network hears of a batch, in full precision; stored features it is already.
+
+        An encoder learns with the network: at least the weights of its layers.
+        """
+        front_end = recogniser.front_end
+        if isinstance(front_end, EncoderFrontEnd):
+            return front_end.finish(heard) if self._features else front_end(heard)
         if self._features:
             return heard
         with torch.no_grad(), torch.autocast(self.device.type, enabled=False):
-            return self.recogniser.front_end(heard)  # type: ignore[no-any-return]
+            return front_end(heard)  # type: ignore[no-any-return]
 
     def _dense_penalty(self) -> Tensor:
         """Return the squared weights of the network's dense layers, times ``dense_l2``."""
@@ -320,3 +354,13 @@ class TrainingModule(lightning.LightningModule):
         """Weights (n_emotions,) in inverse proportion to the training counts, 1 on average over the clips."""
         counts = torch.bincount(self._targets, minlength=n_emotions).clamp(min=1)
         return len(self._targets) / (n_emotions * counts)
+
+
+def _part(network: nn.Module, name: str) -> nn.Module:
+    """Return a part of a network by its name; ``network`` is all of it, so that the head alone learns."""
+    parts = {"network": network, **dict(network.named_children())}
+    if name not in parts:
+        raise TrainingError(
+            f"training.frozen names '{name}', which the network does not have; its parts: {', '.join(parts)}."
+        )
+    return parts[name]

@@ -7,7 +7,9 @@ import torch
 from torch import Tensor, nn
 
 from vocalics.errors import RecipeError
+from vocalics.lab.encoders import EncoderFrontEnd
 from vocalics.lab.features.stack import FrontEnd
+from vocalics.lab.front_end import build_front_end
 from vocalics.lab.networks import NETWORKS, Ensemble, build_network
 from vocalics.lab.recipes.schema import Recipe
 
@@ -43,12 +45,15 @@ class Recogniser(nn.Module):
     Parameters
     ----------
     recipe
-        Its features, network and emotions.
+        Its features or encoder, its network and emotions.
 
     Raises
     ------
     RecipeError
-        The shortest clip has fewer frames than the network needs.
+        The shortest clip has fewer frames than the network needs, or clips of all lengths come undivided to
+        one that does not hear lengths.
+    ModelError, MissingExtraError
+        The encoder cannot be had; see `encoders.source.find_encoder`.
     """
 
     embedding_mean: Tensor
@@ -57,9 +62,9 @@ class Recogniser(nn.Module):
 
     def __init__(self, recipe: Recipe) -> None:
         super().__init__()
-        self.front_end = FrontEnd(recipe.features, recipe.sample_rate)
+        self.front_end = build_front_end(recipe)
         self.network = _network(recipe, self.front_end.n_features)
-        _require_frames(recipe)
+        _require_frames(recipe, self.front_end)
         size = int(self.network.embedding_size)  # type: ignore[arg-type]
         self.head_dropout = nn.Dropout(float(recipe.network.parameters.get("dropout", 0.3)))
         self.head = nn.Linear(size, len(recipe.emotions))
@@ -72,15 +77,27 @@ class Recogniser(nn.Module):
         """Trained numbers."""
         return sum(parameter.numel() for parameter in self.parameters())
 
-    def logits(self, features: Tensor) -> Tensor:
-        """Logits (batch, n_emotions) of features (batch, n_features, frames), for the loss."""
-        embedding = self.network(features).embedding
+    def logits(self, features: Tensor, lengths: Tensor | None = None) -> Tensor:
+        """Logits (batch, n_emotions) of features (batch, n_features, frames), for the loss.
+
+        Parameters
+        ----------
+        features
+            What the network hears.
+        lengths
+            Frames of each clip (batch,), where they differ.
+        """
+        answer = self.network(features) if lengths is None else self.network(features, lengths)
+        embedding = answer.embedding
         normalised = (embedding - self.embedding_mean) / self.embedding_std
         return self.head(self.head_dropout(normalised)).float()  # type: ignore[no-any-return]
 
     def forward(self, waveform: Tensor) -> Answer:
         """Answer a waveform (batch, samples)."""
-        features = self.front_end(waveform)
+        return self.answer(self.front_end(waveform))
+
+    def answer(self, features: Tensor) -> Answer:
+        """Answer what the front end makes of waveforms, (batch, n_features, frames)."""
         embedding, attention = self.network(features)
         normalised = (embedding - self.embedding_mean) / self.embedding_std
         probabilities = (self.head(normalised) / self.temperature).softmax(dim=1)
@@ -106,14 +123,27 @@ def _network(recipe: Recipe, n_features: int) -> nn.Module:
     return Ensemble(members) if settings.members > 1 else members[0]
 
 
-def _require_frames(recipe: Recipe) -> None:
-    """Raise `RecipeError` where the shortest clip has too few frames for the network."""
-    shortest = 1 + int(recipe.minimum_s * recipe.sample_rate) // recipe.features.hop_length
-    frames = recipe.features.fixed_frames or shortest
-    needed = NETWORKS[recipe.network.name].minimum_frames
-    if frames < needed:
-        raise RecipeError(
-            f"network '{recipe.network.name}' needs {needed} frames, and the shortest clip has {frames}; "
+def _require_frames(recipe: Recipe, front_end: FrontEnd | EncoderFrontEnd) -> None:
+    """Raise `RecipeError` where the network cannot hear the clips: too short, or of different lengths."""
+    shortest_samples = int(recipe.minimum_s * recipe.sample_rate)
+    info = NETWORKS[recipe.network.name]
+    if isinstance(front_end, EncoderFrontEnd):
+        frames, remedy = front_end.n_steps(shortest_samples), "raise minimum_s."
+        if recipe.training.crop_s is None and not info.hears_lengths:
+            hears = ", ".join(name for name, known in NETWORKS.items() if known.hears_lengths)
+            raise RecipeError(
+                f"network '{info.name}' takes clips of one length, and to an encoder that stays as it is "
+                f"they come undivided (training.crop_s null); take one of {hears}."
+            )
+    else:
+        shortest = 1 + shortest_samples // front_end.settings.hop_length
+        frames = front_end.settings.fixed_frames or shortest
+        remedy = (
             "raise features.frames or minimum_s, lower features.hop_length, or leave out "
             "features.functionals."
+        )
+    if frames < info.minimum_frames:
+        raise RecipeError(
+            f"network '{info.name}' needs {info.minimum_frames} frames, and the shortest clip has {frames}; "
+            f"{remedy}"
         )

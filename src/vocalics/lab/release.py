@@ -10,10 +10,11 @@ from typing import Any
 
 from vocalics.card import ModelCard
 from vocalics.errors import UsageError
-from vocalics.files import write_atomically
 from vocalics.lab.calibration import Calibration
+from vocalics.lab.cross_fitting import fitted, is_uncalibrated
 from vocalics.lab.export import with_evaluation
-from vocalics.lab.leaderboard import summarise
+from vocalics.lab.leaderboard import read_result, summarise
+from vocalics.lab.parted_models import read_weights, write_model
 from vocalics.lab.recipes.difference import differing_settings
 from vocalics.lab.recipes.schema import parse_recipe
 from vocalics.recognition.model import Model
@@ -72,10 +73,11 @@ def release(run: Path, output: Path, folds: Sequence[Path], name: str | None = N
     if output.suffix != ".onnx":
         raise UsageError(f"'{output}' is no model file; let its name end in .onnx.")
     content = path.read_bytes()
+    beside = read_weights(path, content)
     if folds or name:
         card = Model.load(path).card
-        content = with_evaluation(content, name or card.name, *_evidence(card, folds))
-    write_atomically(output, content)
+        content = with_evaluation(content, name or card.name, *_evidence(card, folds), beside)
+    write_model(output, content, beside)
 
 
 def _evidence(card: ModelCard, folders: Sequence[Path]) -> tuple[Calibration, dict[str, Any]]:
@@ -98,11 +100,20 @@ def _evidence(card: ModelCard, folders: Sequence[Path]) -> tuple[Calibration, di
             evaluation[title] = {key: own[key] for key in _FIGURES} | {
                 "adapted": {setting: {"uar": figures["uar"]} for setting, figures in adapted.items()}
             }
-    first = summaries[0][1]
+            if "conditions" in own:
+                evaluation[title]["conditions"] = own["conditions"]
+    return _calibration(*summaries[0]), evaluation
+
+
+def _calibration(files: list[Path], whole: dict[str, Any]) -> Calibration:
+    """Return the calibration of a model on all speakers: on those whom the folds' models never heard."""
+    results = [read_result(file) for file in files]
+    if all(map(is_uncalibrated, results)):
+        return fitted(results)
     source = (
-        f"geometric mean of the temperatures of {first['folds']} folds, each fitted on its validation part"
+        f"geometric mean of the temperatures of {whole['folds']} folds, each fitted on its validation part"
     )
-    return Calibration(first["temperature"], first["abstain_below"], source), evaluation
+    return Calibration(whole["temperature"], whole["abstain_below"], source)
 
 
 def _summary(card: ModelCard, folder: Path) -> tuple[list[Path], dict[str, Any]]:

@@ -91,7 +91,12 @@ class Scores:
 
 
 def score(
-    model: Model, manifest: Manifest, *, gate: bool = True, progress: Callable[[int, int], None] | None = None
+    model: Model,
+    manifest: Manifest,
+    *,
+    gate: bool = True,
+    listen: Callable[[Utterance], audio.Waveform] | None = None,
+    progress: Callable[[int, int], None] | None = None,
 ) -> Scores:
     """Let a model file answer every utterance of a manifest, undivided, as ``predict`` hears it.
 
@@ -103,6 +108,8 @@ def score(
         Utterances whose emotions the model may or may not know; `Scores.among` picks.
     gate
         Also ask whether ``predict`` would hear speech at all, which takes longer than the answer itself.
+    listen
+        Utterance to its sound; by default its recording is read.
     progress
         Hears (done, total).
 
@@ -117,7 +124,7 @@ def score(
         raise UsageError("there is no recording to measure the model on; name others.")
     probabilities, embeddings, silent = [], [], []
     for done, utterance in enumerate(manifest, start=1):
-        waveform = audio.read(manifest.audio_path(utterance))
+        waveform = listen(utterance) if listen else audio.read(manifest.audio_path(utterance))
         outputs = model.hear(waveform)
         probabilities.append(outputs.probabilities.mean(axis=0, dtype=np.float64))
         embeddings.append(outputs.embedding.mean(axis=0, dtype=np.float64))

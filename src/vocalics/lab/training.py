@@ -1,5 +1,6 @@
 """Training: recipe, manifest and split in, run folder with a model file out."""
 
+import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -13,12 +14,15 @@ from vocalics.lab.audit import audit
 from vocalics.lab.calibration import UNCALIBRATED, Calibration, abstention_threshold, fit_temperature
 from vocalics.lab.curves import write_curves
 from vocalics.lab.dataset import AudioStore
-from vocalics.lab.devices import on_first_machine, require_devices
+from vocalics.lab.devices import on_first_machine, on_gpu, require_devices
+from vocalics.lab.encoders import EncoderFrontEnd, StateStore
 from vocalics.lab.export import Evidence, export
 from vocalics.lab.feature_store import FeatureStore
+from vocalics.lab.initial import Initial, load_weights
 from vocalics.lab.log import read_log
 from vocalics.lab.manifest import Manifest
 from vocalics.lab.module import TrainingModule
+from vocalics.lab.parted_models import weights_name
 from vocalics.lab.progress import Bar, Progress, Tell, no_progress, tell_nobody
 from vocalics.lab.recipes import load_recipe
 from vocalics.lab.recipes.difference import differing_settings
@@ -26,6 +30,12 @@ from vocalics.lab.recipes.schema import Recipe
 from vocalics.lab.recogniser import Recogniser
 from vocalics.lab.splits import Split, load_split
 from vocalics.lab.trainer import run_epochs
+
+#: File in a run folder that says with which model's weights it began.
+INITIAL = "initial.json"
+
+#: Clips, about, for the statistics that a model file does not hold.
+CLIPS_FOR_STATISTICS = 200
 
 
 def fit(
@@ -35,6 +45,7 @@ def fit(
     run: Path,
     *,
     command: str = "",
+    initial: Initial | None = None,
     leaky: bool = False,
     progress: Progress = no_progress,
     tell: Tell = tell_nobody,
@@ -56,6 +67,9 @@ def fit(
         Folder for recipe, split, log, checkpoints and model.
     command
         The command line, for the card.
+    initial
+        A model file whose weights the training begins with; its card says of the new one's speakers that they
+        were heard too.
     leaky
         Train although the audit refuses the split, and tell what it refuses. The benchmark alone says so, for
         the deliberate leak of `leaks`, whose name and description are then in the model file.
@@ -71,7 +85,7 @@ def fit(
     Raises
     ------
     LeakError
-        The same speaker or audio stands on two sides.
+        The same speaker or audio stands on two sides, or the initial model knows a speaker of the test part.
     TrainingError
         The run folder belongs to another training, the recipe asks for what the split does not have, or the
         training diverged.
@@ -80,7 +94,12 @@ def fit(
     KeyboardInterrupt
         Somebody pressed Ctrl-C; nothing was exported.
     """
-    _refuse_another_training(run, recipe, split)
+    _refuse_another_training(run, recipe, split, initial)
+    if initial and recipe.encoder:
+        raise TrainingError(
+            "a model with an encoder cannot be trained on from its file; train some of the encoder's layers "
+            "instead (encoder.fine_tune)."
+        )
     model_path = run / "model.onnx"
     if model_path.is_file():
         tell(f"the training in {run} is finished; nothing was done")
@@ -92,19 +111,32 @@ def fit(
     else:
         report.raise_if_refused()
     train, validation = manifest.select(split.train), manifest.select(split.validation)
+    if initial:
+        initial.refuse_known_speakers(manifest.select(split.test))
     _require(recipe, train, validation)
     require_devices(recipe)
     write_atomically(run / "recipe.yaml", recipe.to_yaml())
     split.save(run / "split.json")
+    if initial:
+        write_atomically(run / INITIAL, json.dumps(initial.to_dict()) + "\n")
 
     with progress("decoding") as bar:
         store = AudioStore.build(manifest, recipe.sample_rate, recipe.bandwidth_hz, progress=bar)
     torch.manual_seed(recipe.training.seed)  # the first weights; each epoch is seeded anew
     recogniser = Recogniser(recipe)
-    features = FeatureStore(recipe, store, recogniser.front_end) if recipe.training.crop_s is None else None
-    with progress("features") as bar:
-        recogniser.front_end.fit(_stacks(recogniser, store, features, train, bar))
-    module = TrainingModule(recipe, recogniser, store, train, validation, features)
+    front_end, features, states, encoder = recogniser.front_end, None, None, None
+    if isinstance(front_end, EncoderFrontEnd):
+        states = _encoder_states(recipe, front_end, store, train, validation, run, progress, tell)
+        # While its states are trained on, it would only be copied and saved with what learns.
+        encoder, front_end.encoder = front_end.encoder, None if states else front_end.encoder
+    elif recipe.training.crop_s is None:
+        features = FeatureStore(recipe, store, front_end)
+    if initial:
+        load_weights(recogniser, initial, recipe, _some_clips(store, train, recipe))
+    else:
+        with progress("features") as bar:
+            recogniser.front_end.fit(_stacks(recogniser, store, features, train, bar))
+    module = TrainingModule(recipe, recogniser, store, train, validation, states or features)
     run_epochs(module, run, progress, tell)
     if not on_first_machine(recipe.trainer):
         tell(f"done; the machine with NODE_RANK=0 writes {model_path}")
@@ -112,22 +144,33 @@ def fit(
     write_curves(run, tell)
 
     trained = module.trained.eval().cpu()
-    embeddings = _whole_clips(trained, store, train, recipe, lambda answer: answer.embedding)
+    heard = states or store
+    embeddings = _whole_clips(trained, heard, train, recipe, lambda answer: answer.embedding)
     trained.set_statistics(embeddings)
-    calibration = _calibrate(trained, store, validation, recipe) if len(validation) else UNCALIBRATED
+    calibration = _calibrate(trained, heard, validation, recipe) if len(validation) else UNCALIBRATED
     trained.temperature.fill_(calibration.temperature)
-    evidence = Evidence(calibration, train, split, command, epochs=len(read_log(run)))
+    if states:
+        trained.front_end.encoder = encoder
+    begun_with = (initial.card, initial.to_dict()) if initial else None
+    evidence = Evidence(calibration, train, split, command, len(read_log(run)), begun_with)
     export(recipe, trained, store, _emotion_means(embeddings, train), evidence, model_path)
+    weights = model_path.with_name(weights_name(model_path))
+    if weights.is_file():
+        tell(f"{weights.name} beside {model_path} holds its weights; move and copy both together")
     return model_path
 
 
-def _refuse_another_training(run: Path, recipe: Recipe, split: Split) -> None:
-    """Raise `TrainingError` where the folder holds another training than that of the recipe on the split."""
+def _refuse_another_training(run: Path, recipe: Recipe, split: Split, initial: Initial | None) -> None:
+    """Raise `TrainingError` where the folder holds another training than this."""
     differing = []
     if (run / "recipe.yaml").is_file():
         differing = differing_settings(load_recipe(run / "recipe.yaml"), recipe)
     if (run / "split.json").is_file() and load_split(run / "split.json").digest != split.digest:
         differing.append("split")
+    if (run / "recipe.yaml").is_file():
+        known = json.loads((run / INITIAL).read_text()) if (run / INITIAL).is_file() else None
+        if known != (initial.to_dict() if initial else None):
+            differing.append("initial model")
     if differing:
         raise TrainingError(
             f"{run} holds another training (its {', '.join(differing)} differ); give another folder with -o, "
@@ -159,6 +202,36 @@ def _require(recipe: Recipe, train: Manifest, validation: Manifest) -> None:
         )
 
 
+def _encoder_states(
+    recipe: Recipe,
+    front_end: EncoderFrontEnd,
+    store: AudioStore,
+    train: Manifest,
+    validation: Manifest,
+    run: Path,
+    progress: Progress,
+    tell: Tell,
+) -> StateStore | None:
+    """Let an encoder that stays as it is hear every clip once; of one that learns nothing is stored."""
+    front_end.provenance.keep(run)
+    if recipe.encoder is None or not recipe.encoder.is_frozen:
+        return None
+    states = StateStore(recipe, store, front_end)
+    with progress("encoder") as bar:
+        device = "cuda" if on_gpu(recipe.trainer) else "cpu"
+        size = states.fill(front_end, train, validation, device, bar)
+    told = f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{size / 1e6:.1f} MB"
+    tell(f"what the encoder answers to each clip takes {told} in {states.folder}")
+    return states
+
+
+def _some_clips(store: AudioStore, train: Manifest, recipe: Recipe) -> list[torch.Tensor]:
+    """Return clips (1, samples) from all over the training part, undivided."""
+    longest = round(recipe.window_s * recipe.sample_rate)
+    step = max(1, len(train) // CLIPS_FOR_STATISTICS)
+    return [torch.from_numpy(store[utterance.id][None, :longest]) for utterance in train.utterances[::step]]
+
+
 def _stacks(
     recogniser: Recogniser, store: AudioStore, features: FeatureStore | None, train: Manifest, bar: Bar | None
 ) -> Iterator[torch.Tensor]:
@@ -177,7 +250,7 @@ def _stacks(
 
 def _whole_clips(
     recogniser: Recogniser,
-    store: AudioStore,
+    store: AudioStore | StateStore,
     manifest: Manifest,
     recipe: Recipe,
     pick: Callable[[Any], torch.Tensor],
@@ -187,8 +260,11 @@ def _whole_clips(
     rows = []
     with torch.inference_mode():
         for utterance in manifest:
-            waveform = torch.from_numpy(store[utterance.id][:longest])[None]
-            rows.append(pick(recogniser(waveform))[0].numpy())
+            if isinstance(store, StateStore):  # the encoder has heard them
+                answer = recogniser.answer(recogniser.front_end.finish(store.states(utterance.id)[None]))
+            else:
+                answer = recogniser(torch.from_numpy(store[utterance.id][:longest])[None])
+            rows.append(pick(answer)[0].numpy())
     return np.stack(rows)
 
 
@@ -199,7 +275,7 @@ def _emotion_means(embeddings: np.ndarray, train: Manifest) -> dict[str, np.ndar
 
 
 def _calibrate(
-    recogniser: Recogniser, store: AudioStore, validation: Manifest, recipe: Recipe
+    recogniser: Recogniser, store: AudioStore | StateStore, validation: Manifest, recipe: Recipe
 ) -> Calibration:
     """Fit temperature and threshold on whole clips of the validation part, by a module of temperature 1."""
     probabilities = _whole_clips(recogniser, store, validation, recipe, lambda answer: answer.probabilities)

@@ -68,7 +68,11 @@ def predictions_to_csv(
 
 def cells(prediction: Prediction, emotions: Sequence[str], after: Sequence[str]) -> list[Any]:
     """Return one row of a table: the values under `BEFORE`, the emotions and `after`."""
-    record = rounded(prediction).to_dict()
+    return record_cells(rounded(prediction).to_dict(), emotions, after)
+
+
+def record_cells(record: Mapping[str, Any], emotions: Sequence[str], after: Sequence[str]) -> list[Any]:
+    """Return one row of a table, as `cells` does, out of the JSON contract's object."""
     probabilities = record["probabilities"]
     return [
         *(record[key] for key in BEFORE),

@@ -114,7 +114,8 @@ class Model:
         Parameters
         ----------
         model
-            Name of a bundled model, path of an ``.onnx`` file, or None for the bundled default.
+            Name of a bundled model, path of an ``.onnx`` file, ``hf://owner/name`` for one on the Hugging
+            Face hub, or None for the bundled default.
         threads
             Threads that work on one answer. One is best for many short clips.
 
@@ -386,7 +387,7 @@ class Model:
 
 
 def load(model: str | Path | None = None, *, threads: int = 1) -> Model:
-    """Open a model: None for the bundled default, a bundled model's name, or the path of an ``.onnx`` file.
+    """Open a model: a bundled one's name, a file's path, ``hf://owner/name``, or None for the default.
 
     Parameters and errors as of `Model.load`.
     """

@@ -1,4 +1,4 @@
-"""A model file on disk: found by name, opened without unpickling, checked against its card."""
+"""A model file: found by name, here or on the hub, opened without unpickling, checked against its card."""
 
 import os
 from difflib import get_close_matches
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from vocalics.card import METADATA_KEY, ModelCard
 from vocalics.errors import ModelError, UsageError
+from vocalics.recognition.external_weights import attached, external_files
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession, NodeArg
@@ -36,15 +37,21 @@ def list_models() -> dict[str, Path]:
 
 
 def locate(model: str | Path | None) -> Path:
-    """Return the file of a bundled model's name, of a path, or of the default model for None.
+    """Return the file of a bundled model's name, of a path, of a name on the hub, or for None of the default.
 
     Raises
     ------
     ModelError
         There is no such name or file; the nearest name and all that exist are told.
+    UsageError
+        A name that begins with ``hf://`` is none, or needs what is not installed; see `hub.fetch`.
     """
     bundled = list_models()
     wanted = DEFAULT if model is None else model
+    if isinstance(wanted, str) and wanted.startswith("hf://"):
+        from vocalics.recognition.hub import fetch  # with it comes what a model on this disk does not need
+
+        return fetch(wanted)
     if isinstance(wanted, str) and wanted in bundled:
         return bundled[wanted]
     path = Path(wanted)
@@ -56,7 +63,8 @@ def locate(model: str | Path | None) -> Path:
     hint = f"did you mean '{near[0]}'? Name" if near else "name"
     names = ", ".join(bundled) or "there is none in this installation"
     raise ModelError(
-        f"there is no model '{wanted}'; {hint} a bundled one ({names}) or the path of an .onnx file."
+        f"there is no model '{wanted}'; {hint} a bundled one ({names}), the path of an .onnx file, or "
+        "hf://OWNER/NAME."
     )
 
 
@@ -73,7 +81,7 @@ def open_session(path: Path, threads: int = 1) -> "InferenceSession":
     Raises
     ------
     ModelError
-        The file is a pickle, not ONNX, cut short or damaged.
+        The file is a pickle, not ONNX, cut short or damaged, or wants weights that do not lie beside it.
     """
     if threads < 1:
         raise UsageError(f"{threads} threads cannot run a model; give at least 1.")
@@ -88,12 +96,16 @@ def open_session(path: Path, threads: int = 1) -> "InferenceSession":
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.log_severity_level = 3  # errors; they are raised and told once, as a sentence
     try:
-        return onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+        with attached(options, data, path):
+            return onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+    except ModelError:
+        raise
     except Exception as error:  # ONNX Runtime's errors have no base of their own
         if data.startswith(_ONNX_START):
+            beside = "".join(f", or {name} beside it," for name in external_files(data, path))
             raise ModelError(
-                f"{path} is damaged or was cut short ({len(data):,} bytes): ONNX Runtime cannot open it; "
-                "copy or export it again."
+                f"{path}{beside} is damaged or was cut short ({len(data):,} bytes): ONNX Runtime cannot open "
+                "it; copy or export it again."
             ) from error
         raise ModelError(
             f"{path} is not an ONNX file; export a model with 'vocalics export RUN -o FILE.onnx'."

@@ -105,7 +105,7 @@ def list_recordings(paths: Iterable[str | Path]) -> tuple[list[str], dict[str, A
         if not path:
             failed[path] = AudioError("an empty path names no recording; check the shell's variables.")
         elif os.path.isdir(path):  # noqa: PTH112, Path raises in a closed folder
-            inside = sorted(_walk(path, failed))
+            inside = sorted(walk(path, failed))
             if not inside and path not in failed:
                 failed[path] = AudioError(
                     f"the folder '{path}' holds no audio files; name a folder with recordings, or files."
@@ -123,24 +123,40 @@ def list_recordings(paths: Iterable[str | Path]) -> tuple[list[str], dict[str, A
     return list(found), failed
 
 
-def _walk(folder: str, failed: dict[str, AudioError]) -> Iterator[str]:
-    """Yield the audio files under a folder. Linked folders are followed, each real folder is entered once."""
+def walk(folder: str, failed: dict[str, AudioError]) -> Iterator[str]:
+    """Yield the audio files under a folder, as they are met: those of one folder in the order of the system.
 
-    def tell(error: OSError) -> None:
-        closed = os.fsdecode(error.filename)
-        failed[closed] = AudioError(f"the folder '{closed}' cannot be opened: {error.strerror}.")
-
+    Linked folders are followed, and each real folder is entered once. A folder that cannot be opened leads to
+    an error in `failed`.
+    """
     entered: set[str] = set()
-    for parent, folders, files in os.walk(folder, onerror=tell, followlinks=True):
+    ahead = [folder]
+    while ahead:
+        parent = ahead.pop()
         real = os.path.realpath(parent)
         if real in entered:
-            folders.clear()
             continue
         entered.add(real)
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        for file in files:
-            if Path(file).suffix.lower() in audio.SUFFIXES and not file.startswith("."):
-                yield os.path.join(parent, file)  # noqa: PTH118, keeps './' and the caller's slashes as given
+        inside: list[str] = []
+        try:
+            with os.scandir(parent) as entries:  # one by one: a folder may hold a million
+                for entry in entries:
+                    if entry.name.startswith("."):
+                        continue
+                    if _is_folder(entry):
+                        inside.append(entry.path)  # it keeps './' and the caller's slashes as given
+                    elif os.path.splitext(entry.name)[1].lower() in audio.SUFFIXES:  # noqa: PTH122, faster
+                        yield entry.path
+        except OSError as error:
+            failed[parent] = AudioError(f"the folder '{parent}' cannot be opened: {error.strerror}.")
+        ahead += sorted(inside, reverse=True)  # by which of its names a folder is entered must not vary
+
+
+def _is_folder(entry: "os.DirEntry[str]") -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:
+        return False
 
 
 def _not_a_recording(value: object) -> str:

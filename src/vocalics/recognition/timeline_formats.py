@@ -29,7 +29,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
 from typing import Any
 
-from vocalics.errors import MissingExtraError
 from vocalics.recognition.formats import (
     AFTER_OF_SEGMENTS,
     BEFORE,
@@ -40,8 +39,8 @@ from vocalics.recognition.formats import (
     prediction_fields,
     predictions_to_csv,
     rounded,
-    unicode_text,
 )
+from vocalics.recognition.parquet import require_parquet, rows_to_parquet
 from vocalics.recognition.prediction import Segment, SpeakerSummary, Timeline, TurningPoint
 from vocalics.recognition.rttm import one_word
 
@@ -119,29 +118,13 @@ def timeline_to_parquet(timeline: Timeline) -> bytes:
     MissingExtraError
         The extra ``batch`` is not installed.
     """
-    require_parquet()
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    columns = [*BEFORE, *timeline.emotions, *AFTER_OF_SEGMENTS]
-    numbers = {"confidence", "duration_s", "start_s", "end_s", *timeline.emotions}
-    types = {"abstained": pa.bool_()} | dict.fromkeys(numbers, pa.float64())
-    schema = pa.schema(
-        [(unicode_text(column), types.get(column, pa.string())) for column in columns],
-        metadata={
-            "vocalics.model": unicode_text(timeline.model),
-            "vocalics.window_s": f"{timeline.window_s:g}",
-            "vocalics.hop_s": f"{timeline.hop_s:g}",
-        },
-    )
-    rows = []
-    for segment in timeline.segments:
-        values = cells(segment, timeline.emotions, AFTER_OF_SEGMENTS)
-        values = [unicode_text(value) if isinstance(value, str) else value for value in values]
-        rows.append(dict(zip(schema.names, values, strict=True)))
-    file = io.BytesIO()
-    pq.write_table(pa.Table.from_pylist(rows, schema=schema), file)
-    return file.getvalue()
+    metadata = {
+        "vocalics.model": timeline.model,
+        "vocalics.window_s": f"{timeline.window_s:g}",
+        "vocalics.hop_s": f"{timeline.hop_s:g}",
+    }
+    rows = (cells(segment, timeline.emotions, AFTER_OF_SEGMENTS) for segment in timeline.segments)
+    return rows_to_parquet(rows, timeline.emotions, AFTER_OF_SEGMENTS, metadata)
 
 
 def parquet_to_segments(table: bytes | str | Path) -> list[Segment]:
@@ -155,16 +138,6 @@ def parquet_to_segments(table: bytes | str | Path) -> list[Segment]:
         probabilities = {emotion: p for emotion, p in row.items() if p is not None}
         segments.append(Segment(**fields, probabilities=probabilities))
     return segments
-
-
-def require_parquet() -> None:
-    """Raise `MissingExtraError` where Parquet cannot be written: before hours are heard for it."""
-    try:
-        import pyarrow.parquet  # noqa: F401
-    except ImportError:
-        raise MissingExtraError(
-            "Parquet needs pyarrow, which is not installed: pip install 'vocalics[batch]', or choose csv."
-        ) from None
 
 
 def timeline_to_textgrid(timeline: Timeline) -> str:

@@ -14,11 +14,12 @@ from vocalics.audio import Waveform
 from vocalics.errors import AudioError, UsageError, VocalicsError
 from vocalics.recognition.formats import json_text, rounded
 from vocalics.recognition.model import Model
+from vocalics.recognition.parquet import require_parquet
 from vocalics.recognition.prediction import Prediction, Timeline
 from vocalics.recognition.recordings import MAX_DURATION_S
 from vocalics.recognition.rttm import Turn, read_rttm
 from vocalics.recognition.timeline import USUAL_PLAN, timeline
-from vocalics.recognition.timeline_formats import FORMATS, require_parquet
+from vocalics.recognition.timeline_formats import FORMATS
 
 #: Files up to this size are read at once, bytes: decoders ask for little pieces.
 READ_AT_ONCE_BYTES = 8 << 20

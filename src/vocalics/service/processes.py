@@ -3,21 +3,18 @@
 import asyncio
 import contextlib
 import os
-import signal
 import sys
 from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from vocalics.errors import VocalicsError
+from vocalics.recognition.worker_process import ONE_THREAD, cause_of_end
 from vocalics.service import wire
 from vocalics.service.settings import TOKEN_VARIABLE, WORKER_MEMORY_BYTES, Settings
 
 #: How long a worker may take to open its models, and to end when it is told to; seconds.
 START_S, END_S = 120.0, 5.0
-
-#: Libraries that would start threads of their own are told not to: there is a worker for every core.
-ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 
 
 class WorkerError(Exception):
@@ -166,22 +163,8 @@ class Worker:
         except wire.WireError:
             self.kill("led its decoder astray; export it again.")
         code = await self._process.wait()
-        self._why_dead = self._why_dead or f"made its decoder end ({_cause(code)}); export it again."
+        self._why_dead = self._why_dead or f"made its decoder end ({cause_of_end(code)}); export it again."
         for answer in self._asked:
             if not answer.done():
                 answer.set_exception(WorkerError(self._why_dead))
         self._asked.clear()
-
-
-def _cause(code: int) -> str:
-    """Say how a process ended.
-
-    Examples
-    --------
-    >>> _cause(-11), _cause(1)
-    ('SIGSEGV', 'exit code 1')
-    """
-    try:
-        return signal.Signals(-code).name
-    except ValueError:
-        return f"exit code {code}"

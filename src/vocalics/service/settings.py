@@ -1,10 +1,10 @@
 """What the service is told when it starts: which models, and every limit."""
 
-import os
 import re
 from dataclasses import dataclass, field, fields
 
 from vocalics.errors import UsageError
+from vocalics.recognition.worker_process import count_cores
 
 #: Environment variable with the bearer token; never an option, since others can read a command line.
 TOKEN_VARIABLE = "VOCALICS_TOKEN"
@@ -21,11 +21,6 @@ SLOWEST_UPLOAD_BYTES_PER_S = 8_000
 #: Memory that one recording may take in a worker beyond what the worker takes by itself: ten minutes of
 #: stereo at 48 kHz take some 0.7 GB.
 WORKER_MEMORY_BYTES = 2 << 30
-
-
-def count_cores() -> int:
-    """Return how many cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @dataclass(frozen=True)

@@ -5,13 +5,9 @@ each on its standard output, in their order. The service may end it at any time,
 the service has gone.
 """
 
-import contextlib
-import os
-import signal
 import sys
 import traceback
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from time import perf_counter
 from typing import Any, BinaryIO
 
@@ -25,6 +21,7 @@ from vocalics.recognition.formats import rounded
 from vocalics.recognition.model import Model
 from vocalics.recognition.prediction import Segment
 from vocalics.recognition.stream import USUAL_PLAN, Stream
+from vocalics.recognition.worker_process import limit_resources, set_alarm, take_over_standard_streams
 from vocalics.service import hearing, wire
 from vocalics.service.resumable import ResumableStream, pcm_to_samples
 
@@ -40,7 +37,7 @@ Reply = tuple[wire.Header, bytes]
 
 def main() -> None:
     """Answer until the service ends the input."""
-    orders, replies = _take_over_standard_streams()
+    orders, replies = take_over_standard_streams()
     first = wire.read(orders)
     if first is None:
         return
@@ -51,7 +48,7 @@ def main() -> None:
         _send(replies, _failure(error))
         return
     if settings["memory_bytes"] is not None:
-        _limit_resources(settings["memory_bytes"])
+        limit_resources(settings["memory_bytes"], file_bytes=0, niceness=NICENESS)
     _send(replies, ({"cards": _cards(models)}, b""))
     recordings, streams = _Recordings(models, settings["max_duration_s"]), _Streams(models)
     works: dict[str, Callable[[Order, bytes], Reply]] = {
@@ -65,12 +62,12 @@ def main() -> None:
     }
     while (message := wire.read(orders)) is not None:
         order, body = message
-        _set_alarm(settings["max_work_s"] + GRACE_S)
+        set_alarm(settings["max_work_s"] + GRACE_S)
         try:
             reply = works[order["do"]](order, body)
         except Exception as error:
             reply = _failure(error)
-        _set_alarm(0)
+        set_alarm(0)
         _send(replies, reply)
 
 
@@ -184,42 +181,6 @@ def _cards(models: Mapping[str, Model]) -> list[dict[str, Any]]:
     """Return what the models say of themselves, without the numbers of the head and how they were made."""
     unsaid = {"head", "training", "evaluation", "format_version"}
     return [model.card.model_dump(mode="json", exclude=unsaid) for model in models.values()]
-
-
-def _take_over_standard_streams() -> tuple[BinaryIO, BinaryIO]:
-    """Keep the pipes for messages alone, whatever a library may print or read."""
-    orders, replies = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
-    nowhere = os.open(os.devnull, os.O_RDWR)
-    os.dup2(nowhere, 0)
-    os.dup2(nowhere, 1)
-    os.close(nowhere)
-    return orders, replies
-
-
-def _limit_resources(memory_bytes: int) -> None:
-    """Take so much more memory at most, write no files, leave no image of the memory behind, and yield.
-
-    The memory is what is addressed: a detector of voice activity takes 90 MB of that, and 3 MB in truth.
-    """
-    try:
-        import resource
-    except ImportError:  # Windows
-        return
-    os.nice(NICENESS)
-    limits = [(resource.RLIMIT_CORE, 0), (resource.RLIMIT_FSIZE, 0)]
-    pages = Path("/proc/self/statm")
-    if pages.exists():
-        taken = int(pages.read_text().split()[0]) * resource.getpagesize()
-        limits.append((resource.RLIMIT_AS, taken + memory_bytes))
-    for limit, value in limits:
-        with contextlib.suppress(ValueError, OSError):  # a lower limit is in force already
-            resource.setrlimit(limit, (value, value))
-
-
-def _set_alarm(seconds: float) -> None:
-    """Let the system end this process by then, should it hang in a decoder when nobody is left to end it."""
-    if hasattr(signal, "setitimer"):
-        signal.setitimer(signal.ITIMER_REAL, seconds)
 
 
 def _failure(error: Exception) -> Reply:

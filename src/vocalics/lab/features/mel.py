@@ -32,6 +32,8 @@ class MelSpectrogram(nn.Module):
         self, sample_rate: int, n_fft: int, n_mels: int = 128, fmin: float = 0.0, fmax: float | None = None
     ) -> None:
         super().__init__()
+        self.sample_rate, self.n_fft = sample_rate, n_fft
+        self.n_mels, self.fmin, self.fmax = n_mels, fmin, fmax or sample_rate / 2
         filters = librosa.filters.mel(sr=sample_rate, n_fft=n_fft, n_mels=n_mels, fmin=fmin, fmax=fmax)
         self.filters = FilterBank(torch.from_numpy(filters))
 

@@ -38,21 +38,23 @@ class Ensemble(nn.Module):
         sizes: list[Any] = [member.embedding_size for member in members]
         self.embedding_size: int = sum(sizes)
 
-    def forward(self, features: Tensor) -> NetworkOutput:
+    def forward(self, features: Tensor, lengths: Tensor | None = None) -> NetworkOutput:
         """Embed features (batch, n_features, frames); the members' embeddings stand side by side."""
+        given = () if lengths is None else (lengths,)
         if self.training:
-            return NetworkOutput(self._embed_in_turn(features), None)
-        answers = [member(features) for member in self.members]
+            return NetworkOutput(self._embed_in_turn(features, *given), None)
+        answers = [member(features, *given) for member in self.members]
         attentions = [answer.attention for answer in answers if answer.attention is not None]
         attention = torch.stack(attentions).mean(dim=0) if attentions else None
         return NetworkOutput(torch.cat([answer.embedding for answer in answers], dim=1), attention)
 
-    def _embed_in_turn(self, features: Tensor) -> Tensor:
+    def _embed_in_turn(self, features: Tensor, *lengths: Tensor) -> Tensor:
         """Let each of n members hear every n-th clip, with n times its weight; the others' places are 0."""
         n_members = len(self.members)
         embeddings = torch.zeros(len(features), n_members, self.embedding_size // n_members)
         embeddings = embeddings.to(features.device)
         for position, member in enumerate(self.members):
-            heard = member(features[position::n_members]).embedding  # (clips, size)
+            own = [given[position::n_members] for given in (features, *lengths)]
+            heard = member(*own).embedding  # (clips, size)
             embeddings[position::n_members, position] = n_members * heard.float()
         return embeddings.flatten(1)

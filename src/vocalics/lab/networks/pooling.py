@@ -1,7 +1,8 @@
-"""One vector for an utterance from the states of an LSTM."""
+"""One vector for an utterance from what was heard of it step by step."""
 
 from collections.abc import Callable
 
+import torch
 from torch import Tensor
 
 #: By name: states (batch, steps, units) -> (batch, units).
@@ -16,3 +17,14 @@ def require_pooling(name: str) -> str:
     if name not in POOLINGS:
         raise ValueError(f"pooling is '{name}'; give one of {', '.join(POOLINGS)}")
     return name
+
+
+def steps_of_clips(steps: int, lengths: Tensor) -> Tensor:
+    """Tell the steps of each clip from what fills up its place in a batch: (batch, steps), True within it.
+
+    Examples
+    --------
+    >>> steps_of_clips(3, torch.tensor([1, 3])).tolist()
+    [[True, False, False], [True, True, True]]
+    """
+    return torch.arange(steps, device=lengths.device) < lengths[:, None]

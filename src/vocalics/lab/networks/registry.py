@@ -9,11 +9,13 @@ from typing import Any
 from torch import nn
 
 from vocalics.errors import RecipeError
+from vocalics.lab.networks.attentive_statistics import AttentiveStatistics
 from vocalics.lab.networks.cnn1d import Cnn1d
 from vocalics.lab.networks.cnn2d import Cnn2d
 from vocalics.lab.networks.cnn_bilstm_attention import CnnBilstmAttention
 from vocalics.lab.networks.cnn_lstm import CnnLstm
 from vocalics.lab.networks.lstm import Lstm
+from vocalics.lab.networks.mean_over_time import MeanOverTime
 from vocalics.lab.networks.output import NetworkOutput
 
 __all__ = ["NETWORKS", "NetworkInfo", "NetworkOutput", "build_network"]
@@ -34,14 +36,19 @@ class NetworkInfo:
         Fewest feature frames it accepts.
     description
         One line.
+    hears_lengths
+        Whether it takes clips of different lengths in one batch, and how many frames each has:
+        ``network(features, lengths)``.
     """
 
     name: str
     build: Callable[..., nn.Module]
     minimum_frames: int
     description: str
+    hears_lengths: bool = False
 
 
+#: Every network that a recipe can name.
 NETWORKS: dict[str, NetworkInfo] = {
     info.name: info
     for info in (
@@ -69,6 +76,20 @@ NETWORKS: dict[str, NetworkInfo] = {
             Cnn2d,
             minimum_frames=8,
             description="three blocks of 3x3 convolutions, global average pooling, dense layers",
+        ),
+        NetworkInfo(
+            "attentive_statistics",
+            AttentiveStatistics,
+            minimum_frames=1,
+            description="a dense layer over each frame, attentive statistics pooling; for encoders",
+            hears_lengths=True,
+        ),
+        NetworkInfo(
+            "mean_over_time",
+            MeanOverTime,
+            minimum_frames=1,
+            description="a dense layer over each frame, the mean over time; for encoders",
+            hears_lengths=True,
         ),
     )
 }

@@ -5,8 +5,12 @@ from typing import Any
 
 from vocalics.lab.recipes.schema import Recipe
 
-#: Words, and how the work is spread over devices and processes: the model is the same whatever they say.
-_UNHEARD = ("description", "claim", "trainer", "training.workers")
+#: Words, how the work is spread over devices and processes, and what is for other trainings: the model is the
+#: same whatever they say.
+_UNHEARD = ("description", "claim", "trainer", "training.workers", "fine_tuning")
+
+#: Sections that are named as a whole.
+_WHOLE = ("merge", "trainer", "fine_tuning")
 
 
 def differing_settings(one: Recipe, other: Recipe, ignore: Collection[str] = ()) -> list[str]:
@@ -15,7 +19,7 @@ def differing_settings(one: Recipe, other: Recipe, ignore: Collection[str] = ())
     Parameters
     ----------
     one, other
-        Recipes; ``description``, ``claim``, ``trainer`` and ``training.workers`` may differ.
+        Recipes; ``description``, ``claim``, ``trainer``, ``training.workers`` and ``fine_tuning`` may differ.
     ignore
         What else may differ, such as ``"training.seed"``.
 
@@ -32,10 +36,10 @@ def differing_settings(one: Recipe, other: Recipe, ignore: Collection[str] = ())
 
 
 def _settings(recipe: Recipe) -> dict[str, Any]:
-    """Every setting by the name that ``--set`` knows; ``trainer`` as a whole."""
+    """Every setting by the name that ``--set`` knows."""
     named: dict[str, Any] = {}
     for key, value in recipe.model_dump(mode="json").items():
-        if isinstance(value, dict) and key not in ("merge", "trainer"):
+        if isinstance(value, dict) and key not in _WHOLE:
             named |= {f"{key}.{name}": inner for name, inner in value.items()}
         else:
             named[key] = value

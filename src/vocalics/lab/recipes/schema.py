@@ -3,13 +3,14 @@
 from collections.abc import Collection, Sequence
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 import yaml
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from vocalics.errors import RecipeError
 from vocalics.lab.recipes.closed import Closed, Count, Positive, Share
+from vocalics.lab.recipes.encoder_settings import EncoderSettings, require_clips
 from vocalics.lab.recipes.feature_settings import (
     DELTA_WIDTH,
     FEATURE_SETTINGS,
@@ -18,6 +19,7 @@ from vocalics.lab.recipes.feature_settings import (
     Mel,
     Mfcc,
 )
+from vocalics.lab.recipes.recording_settings import RECORDING_CHANGES, RecordingSettings, require_crops
 
 #: Below half the tempo the time stretcher draws from the machine's own randomness: no run would repeat.
 Tempo = Annotated[float, Field(ge=0.5)]
@@ -47,10 +49,11 @@ WAVEFORM_CHANGES = (
     "stretch",
     "stretch_probability",
     "shift_s",
+    *RECORDING_CHANGES,
 )
 
 
-class AugmentationSettings(Closed):
+class AugmentationSettings(RecordingSettings):
     """Changes to training clips; the validation and test parts are never changed.
 
     They are drawn anew each epoch. With ``copies`` the changes to the waveform are drawn so often and no
@@ -86,7 +89,7 @@ class AugmentationSettings(Closed):
     def n_copies(self) -> int | None:
         """Changed copies that a clip's waveform has; None where it is changed anew each epoch."""
         ranges = (self.speed, self.gain_db, self.noise_snr_db, self.pitch_semitones, self.stretch)
-        changes = any(ranges) or self.noise_factor or self.shift_s
+        changes = any(ranges) or self.noise_factor or self.shift_s or self.changes_recordings
         return self.copies if changes else 0
 
 
@@ -98,7 +101,7 @@ class TrainingSettings(Closed):
     frames. ``dense_l2`` adds the squared weights of the network's dense layers, times that, to the loss.
     ``balance_corpora`` draws from each corpus as many clips an epoch as the smallest has.
     ``select`` says which epoch is kept: the last, or the one with the lowest validation loss. ``check_every``
-    is in epochs.
+    is in epochs. ``frozen`` names parts of the network that keep the weights they begin with.
     """
 
     epochs: Count
@@ -125,6 +128,7 @@ class TrainingSettings(Closed):
     seed: int = Field(default=0, ge=0)
     validation_share: Share = 0.2
     check_every: Count = 1
+    frozen: tuple[str, ...] = ()
 
 
 class TrainerSettings(Closed):
@@ -137,7 +141,13 @@ class TrainerSettings(Closed):
 
 
 class Recipe(Closed):
-    """All that makes a model, apart from the audio."""
+    """All that makes a model, apart from the audio.
+
+    ``fine_tuning`` has the settings that stand in the place of those of ``training`` where a training starts
+    from a model file.
+
+    Its network hears ``features``, or a pretrained ``encoder`` in their place.
+    """
 
     name: str = Field(pattern=r"^[a-z][a-z0-9-]*$")
     description: str
@@ -149,10 +159,12 @@ class Recipe(Closed):
     bandwidth_hz: Positive = 8_000.0
     window_s: Positive = 6.0
     minimum_s: Positive = 0.25
-    features: FeatureSettings
+    features: FeatureSettings | None = None
+    encoder: EncoderSettings | None = None
     network: NetworkSettings
     augmentation: AugmentationSettings = AugmentationSettings()
     training: TrainingSettings
+    fine_tuning: dict[str, Any] = Field(default_factory=dict)
     trainer: TrainerSettings = TrainerSettings()
 
     @model_validator(mode="after")
@@ -164,6 +176,7 @@ class Recipe(Closed):
             "augmentation.noise_snr_db": self.augmentation.noise_snr_db,
             "augmentation.pitch_semitones": self.augmentation.pitch_semitones,
             "augmentation.stretch": self.augmentation.stretch,
+            **self.augmentation.recording_ranges,
         }
         for key, value in ranges.items():
             if value is not None and value[0] > value[1]:
@@ -173,23 +186,58 @@ class Recipe(Closed):
         return self
 
     @model_validator(mode="after")
+    def _one_front_end(self) -> "Recipe":
+        if (self.features is None) == (self.encoder is None):
+            raise ValueError(
+                "a network hears features or an encoder; give the recipe one of the two sections, not both"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _clips_make_batches(self) -> "Recipe":
+        if self.features is None:
+            return self
         crop_s, frames = self.training.crop_s, self.features.fixed_frames
         if crop_s is None and frames is None:
             raise ValueError(
                 "training.crop_s is null, so clips of all lengths come undivided; give features.frames or "
                 "features.functionals, which make them alike, or a crop_s such as [3.0, 3.0]"
             )
-        if crop_s is not None and self.augmentation.copies is not None:
-            raise ValueError(
-                "augmentation.copies is for clips that come undivided (training.crop_s null), and crops are "
-                "drawn anew each epoch; leave it out"
-            )
         heard = frames or self._frames_in(crop_s[0] if crop_s else self.minimum_s)
         if self.augmentation.shift_frames >= heard:
             raise ValueError(
                 f"augmentation.shift_frames is {self.augmentation.shift_frames}; give fewer than the {heard} "
                 "frames that a clip comes with"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _copies_come_undivided(self) -> "Recipe":
+        if self.training.crop_s is not None and self.augmentation.copies is not None:
+            raise ValueError(
+                "augmentation.copies is for clips that come undivided (training.crop_s null), and crops are "
+                "drawn anew each epoch; leave it out"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _recordings_get_crops(self) -> "Recipe":
+        parts = self.features.stack if self.features else ()
+        require_crops(
+            self.augmentation,
+            are_crops=self.training.crop_s is not None,
+            hears_mels=any(isinstance(part, Mel | LogMel | Mfcc) for part in parts),
+        )
+        return self
+
+    @model_validator(mode="after")
+    def _encoder_gets_its_clips(self) -> "Recipe":
+        if self.encoder is not None:
+            require_clips(
+                self.encoder,
+                are_crops=self.training.crop_s is not None,
+                n_copies=self.augmentation.n_copies,
+                shift_frames=self.augmentation.shift_frames,
             )
         return self
 
@@ -205,6 +253,8 @@ class Recipe(Closed):
 
     @model_validator(mode="after")
     def _deltas_have_neighbours(self) -> "Recipe":
+        if self.features is None:
+            return self
         crop_s = self.training.crop_s
         shortest_s = min(self.minimum_s, crop_s[0]) if crop_s else self.minimum_s
         frames = self._frames_in(shortest_s)
@@ -216,7 +266,13 @@ class Recipe(Closed):
         return self
 
     def _frames_in(self, duration_s: float) -> int:
-        return 1 + int(duration_s * self.sample_rate) // self.features.hop_length
+        hop_length = self.features.hop_length if self.features else 1
+        return 1 + int(duration_s * self.sample_rate) // hop_length
+
+    @model_validator(mode="after")
+    def _fine_tuning_is_training(self) -> "Recipe":
+        TrainingSettings.model_validate({**self.training.model_dump(), **self.fine_tuning})
+        return self
 
     @model_validator(mode="after")
     def _emotions_differ(self) -> "Recipe":
@@ -227,7 +283,7 @@ class Recipe(Closed):
     @model_validator(mode="after")
     def _filters_lie_in_the_band(self) -> "Recipe":
         highest = self.sample_rate / 2
-        for position, part in enumerate(self.features.stack):
+        for position, part in enumerate(self.features.stack if self.features else ()):
             if not isinstance(part, Mel | LogMel | Mfcc):
                 continue
             fmax = highest if part.fmax is None else part.fmax
@@ -237,6 +293,11 @@ class Recipe(Closed):
                     f"and fmax up to half the sample rate, {highest:g}"
                 )
         return self
+
+    @property
+    def lacks_encoder(self) -> bool:
+        """Whether it takes an encoder and names none, so that it cannot be trained as it is."""
+        return self.encoder is not None and self.encoder.source is None
 
     def to_yaml(self) -> str:
         """Return the whole recipe, defaults included, as YAML."""
@@ -248,7 +309,9 @@ def list_recipes() -> dict[str, Path]:
     return {path.stem: path for path in sorted(Path(__file__).parent.glob("*.yaml"))}
 
 
-def load_recipe(name_or_path: str | Path, settings: Sequence[str] = ()) -> Recipe:
+def load_recipe(
+    name_or_path: str | Path, settings: Sequence[str] = (), *, fine_tuning: bool = False
+) -> Recipe:
     """Read a recipe by name or from a YAML file, then apply ``key=value`` settings.
 
     Parameters
@@ -257,6 +320,8 @@ def load_recipe(name_or_path: str | Path, settings: Sequence[str] = ()) -> Recip
         A bundled recipe's name, or a file that ends in ``.yaml`` or ``.yml``.
     settings
         Such as ``"training.epochs=5"``; the value is YAML.
+    fine_tuning
+        Let the recipe's settings for fine-tuning take the place of those for training first.
 
     Raises
     ------
@@ -289,6 +354,8 @@ def load_recipe(name_or_path: str | Path, settings: Sequence[str] = ()) -> Recip
         raise RecipeError(
             f"{path} holds no settings; a recipe is a YAML mapping that starts with 'name: ...'."
         )
+    if fine_tuning and isinstance(content.get("fine_tuning"), dict):
+        content["training"] = {**content.get("training", {}), **content["fine_tuning"]}
     for setting in settings:
         _apply(content, setting)
     return parse_recipe(content, source=str(name_or_path))
@@ -355,6 +422,8 @@ def _keys_at(path: Sequence[str]) -> list[str]:
         field = model.model_fields.get(part)
         if part in FEATURE_SETTINGS:  # pydantic names the member of the union in the path
             model = FEATURE_SETTINGS[part]
-        elif field and isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
-            model = field.annotation
+            continue
+        for kind in (field.annotation, *get_args(field.annotation)) if field else ():  # or of ``X | None``
+            if isinstance(kind, type) and issubclass(kind, BaseModel):
+                model = kind
     return list(model.model_fields)
