@@ -19,8 +19,11 @@ NAVIGATION = {
     "Begin": ["start", "model-card", "figures"],
     "A recording": ["for-a-recording", "timeline", "explain", "app"],
     "An archive": ["for-an-archive", "batch"],
-    "A program": ["for-engineers", "service", "api", "command-line"],
-    "Research": ["for-researchers", "training", "features", "systems", "leakage", "experiments", "api-lab"],
+    "A program": ["for-engineers", "models", "service", "api", "command-line"],
+    "Research": [
+        *("for-researchers", "training", "encoders", "features", "systems", "leakage", "experiments"),
+        "api-lab",
+    ],
     "The project": ["extend", "contributing", "changelog", "licence"],
 }
 

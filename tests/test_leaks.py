@@ -106,6 +106,23 @@ def test_every_recording_has_its_copies_and_keeps_itself(tiny, items):
     )
 
 
+def test_copies_have_the_babble_of_an_honest_training_too(tiny, tmp_path):
+    few = tiny.manifest.filter(
+        lambda utterance: utterance.id.endswith(("-05-01-01-01-01", "-05-01-01-01-20"))
+    )
+    sizes = {}
+    for name, snr_db in (("quiet", 60), ("loud", 0)):
+        settings = [f"augmentation.babble_snr_db=[{snr_db}, {snr_db}]", "augmentation.babble_probability=1"]
+        loud = load_recipe(tiny.recipe_file, [*settings, "augmentation.speed=null"])
+        items = leaks.with_copies(loud, few, tmp_path / name)
+        leaks.write_copies(loud, items)
+        copy = next(item for item in items if leaks.origin(item.id)[1])
+        with wave.open(str(items.audio_path(copy))) as file:
+            samples = np.frombuffer(file.readframes(-1), "<i2").astype(float)
+        sizes[name] = np.mean(samples**2)
+    assert sizes["loud"] / sizes["quiet"] == pytest.approx(2, rel=0.1)  # as much babble as there is clip
+
+
 def test_a_copy_is_the_one_that_an_honest_training_hears(tiny, recipe, tmp_path):
     few = tiny.manifest.filter(lambda utterance: utterance.speaker == "01" and utterance.emotion == "happy")
     items = leaks.with_copies(recipe, few, tmp_path)

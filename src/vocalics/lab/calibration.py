@@ -58,9 +58,11 @@ def fit_temperature(
             f"given {scores.shape} and {labels.shape}."
         )
 
+    counts = np.ones(len(labels)) if weights is None else np.asarray(weights, dtype=np.float64)
+
     def loss(log_temperature: float) -> float:
         likelihoods = log_softmax(scores / np.exp(log_temperature), axis=1)
-        return float(-np.average(likelihoods[np.arange(len(labels)), labels], weights=weights))
+        return float(-np.average(likelihoods[np.arange(len(labels)), labels], weights=counts))
 
     best = minimize_scalar(loss, bounds=(np.log(0.05), np.log(20.0)), method="bounded")
     return float(np.exp(best.x))

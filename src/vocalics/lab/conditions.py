@@ -1,7 +1,8 @@
 """Bad recordings of the clips that a model is tested on: how much of its answers is left in them.
 
 Each condition changes the waveform, mono and at 16 kHz, by draws that follow from the condition and the
-utterance alone, so every model hears the same.
+utterance alone, so every model hears the same. A model that listens above 8 kHz loses that too, under every
+condition; the recipes here do not.
 """
 
 from collections.abc import Callable, Sequence

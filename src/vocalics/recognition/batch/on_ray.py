@@ -61,7 +61,7 @@ class RayCrew:
             ) from None
         if not ray.is_initialized():
             self._stack.enter_context(_own_ray(self.workers or count_cores()))
-        self.workers = self.workers or int(ray.cluster_resources().get("CPU", 1))
+        self.workers = self.workers or int(ray.cluster_resources().get("CPU", 1))  # type: ignore[no-untyped-call, unused-ignore]
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -136,7 +136,7 @@ def _own_ray(n_cores: int) -> Iterator[None]:
     """Connect to the cluster that ``RAY_ADDRESS`` names, or start Ray on this machine; and let go of it."""
     import ray
 
-    here = {
+    here: dict[str, Any] = {
         "address": "local",
         "num_cpus": n_cores,
         "include_dashboard": False,
@@ -169,7 +169,7 @@ def _unheard() -> Iterator[None]:
 
     Ray tells there of each actor that it starts for Ray Data that it may not restart (its issue 57733).
     """
-    python = sys.stderr
+    python: Any = sys.stderr
     terminal, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
     if python is sys.__stderr__ and python is not None:
         python.flush()
