@@ -123,7 +123,10 @@ class Model:
         ------
         ModelError
             There is no such model, or the file is cut short, not ONNX, a pickle, without a card, of a newer
-            format, or its graph is not what its card says.
+            format, or its graph is not what its card says; or the hub cannot be reached, and its cache has
+            it not.
+        UsageError
+            A name that begins with ``hf://`` is none, or needs huggingface_hub, which is not installed.
         """
         session = open_session(path := locate(model), threads)
         card = read_card(session, path)

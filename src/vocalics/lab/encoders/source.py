@@ -7,6 +7,7 @@ import hashlib
 import json
 import re
 from dataclasses import asdict, dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -144,7 +145,8 @@ def find_encoder(settings: EncoderSettings) -> EncoderFiles:
     for name in reversed(_PREPARATION):
         if (folder / name).is_file():
             found = _json(folder / name, settings.source)
-            preparation = found.get("feature_extractor", found)
+            within = found.get("feature_extractor")
+            preparation = within if isinstance(within, dict) else found
     prepared = [folder / name for name in _PREPARATION if (folder / name).is_file()]
     digest = _digest([folder / _CONFIG, *prepared, *files])
     return EncoderFiles(
@@ -154,15 +156,11 @@ def find_encoder(settings: EncoderSettings) -> EncoderFiles:
 
 def require_extra() -> None:
     """Raise `MissingExtraError` where transformers is not installed."""
-    try:
-        import safetensors
-        import transformers  # noqa: F401
-    except ImportError:
+    missing = next((name for name in ("transformers", "safetensors") if find_spec(name) is None), None)
+    if missing:
         raise MissingExtraError(
-            "a pretrained encoder needs transformers, which is not installed: "
-            "pip install 'vocalics[encoders]'"
-        ) from None
-    del safetensors
+            f"a pretrained encoder needs {missing}, which is not installed: pip install 'vocalics[encoders]'"
+        )
 
 
 def _fetched(source: str, revision: str | None) -> Path:
@@ -195,7 +193,9 @@ def _weight_files(folder: Path, source: str = "") -> list[Path]:
     if (folder / _WEIGHTS).is_file():
         return [folder / _WEIGHTS]
     if (folder / _INDEX).is_file():
-        names = sorted(set(_json(folder / _INDEX, source).get("weight_map", {}).values()))
+        weight_map = _json(folder / _INDEX, source).get("weight_map")
+        places = weight_map.values() if isinstance(weight_map, dict) else ()
+        names = sorted({str(name) for name in places})
         if names and all(re.fullmatch(r"[\w.-]+\.safetensors", name) for name in names):
             missing = [name for name in names if not (folder / name).is_file()]
             if missing:
