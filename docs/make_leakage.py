@@ -3,9 +3,10 @@
 The results were written by ``vocalics benchmark``, by the commands that the page gives.
 """
 
-import argparse
 import sys
 from pathlib import Path
+
+from marked_page import write_or_check
 
 from vocalics.lab.leaderboard import summarise
 from vocalics.lab.leak_report import Leak, above_honest, difference_text, leak_table, list_leaks
@@ -20,28 +21,10 @@ RESULTS = ROOT / "docs" / "results" / "leakage"
 LEAKY = RESULTS / "cnn1d" / "ravdess" / PROTOCOL
 AS_MANY_STEPS = RESULTS / "as-many-steps" / "cnn1d" / "ravdess" / "random"
 
-BEGIN, END = "<!-- figures: ", "<!-- end of figures -->"
-
 
 def main() -> int:
     """Write, or with ``--check`` say whether the page is in step."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument(
-        "--check", action="store_true", help="write nothing; exit code 1 when the page is stale"
-    )
-    wanted = parser.parse_args()
-    current = PAGE.read_text()
-    fresh = with_figures(current, "\n".join(figures(leak) for leak in list_leaks(RESULTS)))
-    if wanted.check:
-        return int(current != fresh)
-    PAGE.write_text(fresh)
-    return 0
-
-
-def with_figures(page: str, made: str) -> str:
-    """Return the page's text with the figures between its marks made anew."""
-    begin = page.index("\n", page.index(BEGIN)) + 1
-    return page[:begin] + made + page[page.index(END) :]
+    return write_or_check(PAGE, "\n".join(figures(leak) for leak in list_leaks(RESULTS)), __doc__)
 
 
 def figures(leak: Leak) -> str:

@@ -4,37 +4,26 @@ They come from ``docs/results/service``, which the benchmarks ``service_load.py`
 wrote.
 """
 
-import argparse
 import json
 from pathlib import Path
 from typing import Any
 
+from marked_page import write_or_check
+
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "service.md"
 RESULTS = ROOT / "docs" / "results" / "service"
-BEGIN, END = "<!-- figures: ", "<!-- end of figures -->"
 
 
 def main() -> int:
     """Write, or with ``--check`` say whether the page is in step."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument(
-        "--check", action="store_true", help="write nothing; exit code 1 when the page is stale"
-    )
-    current = PAGE.read_text()
-    made = with_figures(current, RESULTS)
-    if parser.parse_args().check:
-        return int(current != made)
-    PAGE.write_text(made)
-    return 0
+    return write_or_check(PAGE, figures(RESULTS), __doc__)
 
 
-def with_figures(page: str, results: Path) -> str:
-    """Return the page's text with what stands between its marks made anew."""
+def figures(results: Path) -> str:
+    """Return what stands between the page's marks."""
     parts = {"load": load, "streams": streams}
-    texts = [part(json.loads((results / f"{name}.json").read_text())) for name, part in parts.items()]
-    begin = page.index("\n", page.index(BEGIN)) + 1
-    return page[:begin] + "\n".join(texts) + page[page.index(END) :]
+    return "\n".join(part(json.loads((results / f"{name}.json").read_text())) for name, part in parts.items())
 
 
 def load(measured: dict[str, Any]) -> str:

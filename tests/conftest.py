@@ -61,6 +61,16 @@ def tiny(tmp_path_factory):
     return tiny_corpus.train(tmp_path_factory.mktemp("tiny"))
 
 
+@pytest.fixture
+def as_tiny_was_trained(tiny, monkeypatch):
+    """Train with the decoded sounds of `tiny`, by one thread."""
+    import tiny_corpus
+
+    monkeypatch.setenv("VOCALICS_CACHE", str(tiny.cache))
+    with tiny_corpus.one_thread():
+        yield
+
+
 @pytest.fixture(scope="session")
 def tiny_encoder(tmp_path_factory) -> Path:
     """The folder of a tiny pretrained encoder, a wav2vec 2.0 with weights at random."""

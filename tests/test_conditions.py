@@ -346,10 +346,11 @@ def test_conditions_that_are_there_need_no_model(fold, tmp_path):
         fold("quiet", "mp3")
 
 
-def test_another_model_in_the_run_is_not_measured_in_the_place_of_the_first(fold, tmp_path):
+@pytest.mark.parametrize("changed", [{"temperature": 9.0}, {"abstain_below": 0.9}, {"seed": 1}])
+def test_another_model_in_the_run_is_not_measured_in_the_place_of_the_first(fold, tmp_path, changed):
     fold()
     (path,) = (tmp_path / "results").rglob("fold-*.json")
-    path.write_text(json.dumps(json.loads(path.read_text()) | {"temperature": 9.0}))
+    path.write_text(json.dumps(json.loads(path.read_text()) | changed))
     with pytest.raises(UsageError, match=r"model\.onnx is another model than the one it was made with"):
         fold("quiet")
 

@@ -74,6 +74,24 @@ def test_every_corpus_counts_the_same(results):
     assert both == pytest.approx(halves, rel=0.01)
 
 
+def test_every_corpus_counts_the_same_for_the_threshold(results):
+    """Of a small corpus that the model is unsure of and a large one, the unsure tenth is of the small one."""
+    small = copy.deepcopy(results[0])
+    own = small["clips"]
+    own["corpus"] = ["small"] * len(own["corpus"])
+    n_emotions = len(small["recipe"]["emotions"])
+    right = [small["recipe"]["emotions"].index(emotion) for emotion in own["truth"]]
+    shares = np.linspace(0.3, 0.5, len(right))  # the other corpus's clips are surer
+    own["probabilities"] = [
+        [share if index == truth else (1 - share) / (n_emotions - 1) for index in range(n_emotions)]
+        for share, truth in zip(shares, right, strict=True)
+    ]
+    calibration = fitted([small, *results[1:]])
+    confidence = np.sort(np.max(tempered(own["probabilities"], calibration.temperature), axis=1))
+    reached = np.mean(confidence < calibration.abstain_below)
+    assert reached == pytest.approx(0.2, abs=2 / len(confidence))  # a fifth of a half is a tenth
+
+
 def test_the_summary_is_of_calibrated_answers(folder):
     summary = summarise(sorted(folder.glob("fold-*.json")))
     assert summary["ece"] < 0.03  # 90 % sure and 75 % right would be 0.15

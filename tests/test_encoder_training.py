@@ -28,6 +28,8 @@ pytest.importorskip("transformers", reason="encoders are those of transformers")
 import made_encoders  # needs transformers
 from made_encoders import LAYERS, WIDTH
 
+pytestmark = pytest.mark.usefixtures("as_tiny_was_trained")
+
 RATE = 16_000
 
 RECIPE: dict[str, Any] = {
@@ -57,13 +59,6 @@ def recipe_of(source: Path, fine_tune: str | int = "none", epochs: int = 2, **ch
     }
     encoder = {"source": str(source), "fine_tune": fine_tune, "learning_rate": 0.001}
     return parse_recipe(RECIPE | {"encoder": encoder, "training": settings | changes})
-
-
-@pytest.fixture(autouse=True)
-def _one_thread_and_the_cache_of_tiny(tiny, monkeypatch):
-    monkeypatch.setenv("VOCALICS_CACHE", str(tiny.cache))
-    with tiny_corpus.one_thread():
-        yield
 
 
 @pytest.fixture

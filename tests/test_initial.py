@@ -1,6 +1,7 @@
 """A training may begin with the weights of a model file; whom that model heard is not forgotten."""
 
 import json
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -195,6 +196,16 @@ def test_the_new_card_names_everybody_who_was_heard(tiny, others, tmp_path):
 def test_a_test_part_with_somebody_whom_the_model_knows_is_refused(tiny, tmp_path):
     split = make_splits(tiny.manifest, validation_share=0.2)[1]
     with pytest.raises(LeakError, match=r"was trained on somebody in the test part \(ravdess/08\)"):
+        fine_tuned(tiny, tiny.manifest, tmp_path / "run", split)
+
+
+def test_a_validation_part_with_somebody_whom_the_model_knows_is_refused(tiny, tmp_path):
+    """What is fitted there, on somebody known, would be too sure of strangers."""
+    trained = tiny.manifest.select(tiny.split.train)
+    known = [utterance.id for utterance in trained if utterance.speaker == "03"]
+    others = [utterance.id for utterance in trained if utterance.speaker != "03"]
+    split = replace(tiny.split, train=tuple(others), validation=tuple(known))
+    with pytest.raises(LeakError, match=r"in the validation part .*, so it would be too sure of itself"):
         fine_tuned(tiny, tiny.manifest, tmp_path / "run", split)
 
 

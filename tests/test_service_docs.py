@@ -5,7 +5,6 @@ import re
 import shlex
 import shutil
 import subprocess
-import sys
 import tomllib
 from dataclasses import fields
 from pathlib import Path
@@ -55,11 +54,6 @@ def service(toy, tmp_path_factory):
 
 
 # The document
-
-
-def test_the_figures_are_those_of_the_results():
-    check = [sys.executable, ROOT / "docs/make_service.py", "--check"]
-    assert subprocess.run(check, check=False).returncode == 0, "stale: run docs/make_service.py"
 
 
 def test_every_route_has_a_line_of_curl():

@@ -43,11 +43,8 @@ EVEN = tiny_corpus.RECIPE | {
 
 
 @pytest.fixture(autouse=True)
-def _one_thread_and_the_cache_of_tiny(tiny, monkeypatch):
-    monkeypatch.setenv("VOCALICS_CACHE", str(tiny.cache))
+def _each_process_with_one_thread(as_tiny_was_trained, monkeypatch):
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    with tiny_corpus.one_thread():
-        yield
 
 
 @pytest.fixture(scope="module")

@@ -24,6 +24,8 @@ from vocalics.lab.scores import score
 from vocalics.lab.splits import Split
 from vocalics.recognition.model import Model
 
+pytestmark = pytest.mark.usefixtures("as_tiny_was_trained")
+
 #: A recipe that does all that has a memory: plateaus, early stopping, a best epoch, averaged weights.
 WITH_MEMORY = {
     "epochs": 20,
@@ -35,13 +37,6 @@ WITH_MEMORY = {
     "select": "best",
     "average_decay": 0.5,
 }
-
-
-@pytest.fixture(autouse=True)
-def _one_thread_and_the_cache_of_tiny(tiny, monkeypatch):
-    monkeypatch.setenv("VOCALICS_CACHE", str(tiny.cache))
-    with tiny_corpus.one_thread():
-        yield
 
 
 @pytest.fixture

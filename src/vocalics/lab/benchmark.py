@@ -194,8 +194,14 @@ def _add_conditions(
             f"{file}, is gone; {remedy}."
         )
     model = Model.load(file)
-    told = (model.card.head.temperature, model.card.abstain_below)
-    if told != (result["temperature"], result["abstain_below"]):
+    training, head = model.card.training, model.card.head
+    told = {
+        "split_digest": training["split_digest"],
+        "seed": training["seed"],
+        "temperature": head.temperature,
+        "abstain_below": model.card.abstain_below,
+    }
+    if any(result[name] != value for name, value in told.items()):
         raise UsageError(
             f"{path} lacks the conditions {', '.join(missing)}, and {file} is another model than the one it "
             f"was made with; {remedy}."

@@ -68,7 +68,9 @@ def fit_temperature(
     return float(np.exp(best.x))
 
 
-def abstention_threshold(probabilities: npt.ArrayLike, coverage: float = COVERAGE) -> float:
+def abstention_threshold(
+    probabilities: npt.ArrayLike, coverage: float = COVERAGE, weights: npt.ArrayLike | None = None
+) -> float:
     """Return the confidence that the surest `coverage` of the clips reach.
 
     Parameters
@@ -77,6 +79,8 @@ def abstention_threshold(probabilities: npt.ArrayLike, coverage: float = COVERAG
         (n, n_emotions), calibrated.
     coverage
         Share of clips, 0 to 1.
+    weights
+        (n,), how much each clip counts; by default all count the same.
 
     Examples
     --------
@@ -84,7 +88,10 @@ def abstention_threshold(probabilities: npt.ArrayLike, coverage: float = COVERAG
     0.7
     """
     confidence = np.asarray(probabilities, dtype=np.float64).max(axis=1)
-    return float(np.quantile(confidence, 1 - coverage))
+    if weights is None:
+        return float(np.quantile(confidence, 1 - coverage))
+    counts = np.asarray(weights, dtype=np.float64)  # NumPy knows weights for one method alone
+    return float(np.quantile(confidence, 1 - coverage, method="inverted_cdf", weights=counts))
 
 
 def equal_weights(groups: Sequence[str]) -> npt.NDArray[np.float64]:

@@ -54,7 +54,7 @@ def fitted(results: Sequence[Result]) -> Calibration:
     truth = [emotions.index(emotion) for own in clips for emotion in own["truth"]]
     weights = equal_weights([corpus for own in clips for corpus in own["corpus"]])
     temperature = fit_temperature(np.log(probabilities.clip(1e-12)), truth, weights)
-    threshold = abstention_threshold(tempered(probabilities, temperature))
+    threshold = abstention_threshold(tempered(probabilities, temperature), weights=weights)
     source = f"the test parts of {len(results)} folds, {len(truth)} utterances, each corpus counting the same"
     return Calibration(temperature, threshold, source)
 

@@ -87,14 +87,24 @@ class Initial:
         """Say which file it is, for run folders and cards."""
         return {"model": self.card.name, "sha256": hashlib.sha256(self.content).hexdigest()}
 
-    def refuse_known_speakers(self, test: Manifest) -> None:
-        """Raise `LeakError` where the model was trained on a speaker of the test part."""
-        known = seen_speakers(self.card, test)
+    def refuse_known_speakers(self, part: Manifest, name: str, harm: str) -> None:
+        """Raise `LeakError` where the model was trained on a speaker of a part of the split.
+
+        Parameters
+        ----------
+        part
+            The utterances.
+        name
+            What the part is called.
+        harm
+            What would be wrong.
+        """
+        known = seen_speakers(self.card, part)
         if known:
             raise LeakError(
-                f"'{self.card.name}' was trained on somebody in the test part ({', '.join(known[:3])}"
-                f"{' ...' if len(known) > 3 else ''}), so nothing could be measured there; start from a "
-                "model that does not know them, or train on all with --protocol all."
+                f"'{self.card.name}' was trained on somebody in the {name} part ({', '.join(known[:3])}"
+                f"{' ...' if len(known) > 3 else ''}), so {harm}; start from a model that does not know "
+                "them, or train on all with --protocol all."
             )
 
     def require_same_network(self, recipe: Recipe) -> None:

@@ -112,7 +112,8 @@ def fit(
         report.raise_if_refused()
     train, validation = manifest.select(split.train), manifest.select(split.validation)
     if initial:
-        initial.refuse_known_speakers(manifest.select(split.test))
+        initial.refuse_known_speakers(manifest.select(split.test), "test", "nothing could be measured there")
+        initial.refuse_known_speakers(validation, "validation", "it would be too sure of itself")
     _require(recipe, train, validation)
     require_devices(recipe)
     write_atomically(run / "recipe.yaml", recipe.to_yaml())
