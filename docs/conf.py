@@ -19,10 +19,10 @@ NAVIGATION = {
     "Begin": ["start", "model-card", "figures"],
     "A recording": ["for-a-recording", "timeline", "explain", "app"],
     "An archive": ["for-an-archive", "batch"],
-    "A program": ["for-engineers", "models", "service", "api", "command-line"],
+    "A program": ["for-engineers", "models", "service", "performance", "api", "command-line"],
     "Research": [
         *("for-researchers", "training", "encoders", "features", "systems", "leakage", "experiments"),
-        "api-lab",
+        *("scaling", "api-lab"),
     ],
     "The project": ["extend", "contributing", "changelog", "licence"],
 }

@@ -53,14 +53,16 @@ LAB = (
 #: What the signatures of the reference speak of besides; the build fails when one is missing here.
 _BESIDE_THE_DOOR = (
     "vocalics.card.Head",
+    "vocalics.card.SpeakerNumbers",
     "vocalics.recognition.head.AffineHead",
     "vocalics.recognition.prediction.Curve",
     "vocalics.recognition.prediction.TurningPoint",
+    "vocalics.recognition.speaker_prior.SpeakerPrior",
 )
 _BESIDE_THE_LAB = (
     "vocalics.lab.calibration.Calibration",
     "vocalics.lab.corpora.scanning.ScanOptions",
-    "vocalics.lab.dataset.AudioStore",
+    "vocalics.lab.audio_store.AudioStore",
     "vocalics.lab.initial.Initial",
     "vocalics.lab.recogniser.Answer",
     "vocalics.lab.recogniser.Recogniser",

@@ -189,13 +189,28 @@ def part() -> Manifest:
     return Manifest("made", tuple(clips))
 
 
+class Sounds(dict[str, Samples]):
+    """A store of what is in memory."""
+
+    def positions(self, manifest: Manifest) -> np.ndarray:
+        return np.array([list(self).index(spoken.id) for spoken in manifest])
+
+    def utterance_id(self, position: int) -> str:
+        return list(self)[position]
+
+    def clip(self, position: int) -> Samples:
+        return self[self.utterance_id(position)]
+
+
 @pytest.fixture
-def store(part) -> dict[str, Samples]:
+def store(part) -> Sounds:
     """Each speaker has a tone of their own, each clip a level and a length."""
-    return {
-        spoken.id: sine(TONES[spoken.speaker], RATE, 0.6 + 0.1 * number, amplitude=0.02 * (number + 1))
-        for number, spoken in enumerate(part)
-    }
+    return Sounds(
+        {
+            spoken.id: sine(TONES[spoken.speaker], RATE, 0.6 + 0.1 * number, amplitude=0.02 * (number + 1))
+            for number, spoken in enumerate(part)
+        }
+    )
 
 
 class TestBabble:

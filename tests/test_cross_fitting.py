@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from made_folds import write_folds
+from made_speakers import N_EMOTIONS, made_speakers
 from vocalics.lab.calibration import equal_weights, fit_temperature, tempered
 from vocalics.lab.cross_fitting import cross_fitted, fitted, is_uncalibrated
 from vocalics.lab.leaderboard import summarise
@@ -118,3 +119,108 @@ def test_tempering_is_a_power():
     rows = np.array([[0.7, 0.2, 0.1]])
     assert tempered(rows, 2.0) == pytest.approx(np.sqrt(rows) / np.sqrt(rows).sum())
     assert tempered(rows, 1.0) == pytest.approx(rows)
+
+
+# Adapted answers
+
+N_FOLDS = 6
+
+
+@pytest.fixture
+def folds(tmp_path):
+    """A folder of six folds, each with two speakers who differ much."""
+    folder = write_folds(tmp_path, protocol="speaker", changes={"training": EVERYBODY_TRAINS})
+    logits, truth, speakers = made_speakers(2 * N_FOLDS, per_emotion=3)
+    exponentials = np.exp(logits)
+    probabilities = exponentials / exponentials.sum(axis=1, keepdims=True)
+    for path in folder.glob("fold-*.json"):
+        result = json.loads(path.read_text())
+        emotions = result["recipe"]["emotions"][:N_EMOTIONS]
+        own = [f"made/{2 * (result['fold'] - 1) + one}" for one in range(2)]
+        rows = np.flatnonzero(np.isin(speakers, own))
+        result["recipe"] |= {"emotions": emotions, "corpora": ["made"]}
+        result["clips"] = {
+            "id": [f"made/{row}" for row in rows],
+            "truth": [emotions[truth[row]] for row in rows],
+            "speaker": [speakers[row] for row in rows],
+            "gender": ["female"] * len(rows),
+            "corpus": ["made"] * len(rows),
+            "twin": list(range(len(rows))),
+            "no_speech": [],
+            "probabilities": probabilities[rows].tolist(),
+        }
+        path.write_text(json.dumps(result))
+    return folder
+
+
+def read(folder):
+    return [json.loads(path.read_text()) for path in sorted(folder.glob("fold-*.json"))]
+
+
+def right(results, setting):
+    """Share of right answers of a setting over all folds and speakers."""
+    counts = np.sum([own for result in results for own in result["adapted"][setting].values()], axis=0)
+    return np.trace(counts) / counts.sum()
+
+
+def test_other_folds_tell_how_speakers_differ_and_adapting_gains_by_it(folds):
+    plain = read(folds)
+    truths = [np.array(own["clips"]["truth"]) for own in plain]
+    answers = [
+        np.array(own["recipe"]["emotions"])[np.argmax(own["clips"]["probabilities"], axis=1)] for own in plain
+    ]
+    before = np.mean(np.concatenate(truths) == np.concatenate(answers))
+    assert right(cross_fitted(plain), "all") > before + 0.03
+
+
+def test_the_truth_of_a_fold_changes_nothing_of_its_own_adapted_answers(folds):
+    """Only how they are counted: with two emotions exchanged, their rows are."""
+    results = read(folds)
+    one, other = results[0]["recipe"]["emotions"][:2]
+    turned = copy.deepcopy(results)
+    exchanged = {one: other, other: one}
+    turned[3]["clips"]["truth"] = [exchanged.get(name, name) for name in turned[3]["clips"]["truth"]]
+    before, after = cross_fitted(results)[3]["adapted"]["all"], cross_fitted(turned)[3]["adapted"]["all"]
+    for speaker, counts in before.items():
+        assert after[speaker] == [counts[1], counts[0], *counts[2:]]
+
+
+def test_adapted_answers_are_kept_beside_the_folds_until_one_of_them_changes(folds, monkeypatch):
+    first = cross_fitted(read(folds), folds)
+    (kept,) = folds.glob("adapted-seed-*.json")
+    with monkeypatch.context() as patch:
+        patch.setattr("vocalics.lab.adaptation.adapted_confusions", lambda *_: pytest.fail("adapted again"))
+        assert cross_fitted(read(folds), folds) == first
+    kept.write_text(kept.read_text().replace('"of":"', '"of":"0'))
+    assert cross_fitted(read(folds), folds) == first
+    changed = read(folds)
+    changed[0]["clips"]["truth"].reverse()
+    assert cross_fitted(changed, folds)[1]["adapted"] != first[1]["adapted"]
+
+
+def test_where_speakers_stand_on_both_sides_nobody_tells_how_strangers_differ(folds):
+    known = [result | {"protocol": "random"} for result in read(folds)]
+    assert fitted(known).speakers is None
+    assert all(result["adapted"] == {} for result in cross_fitted(known))
+
+
+def test_speakers_without_some_emotion_are_left_out(folds):
+    results = read(folds)
+    assert fitted(results).speakers.source.startswith("12 speakers of made")
+    own, (one, other) = results[0]["clips"], results[0]["recipe"]["emotions"][:2]
+    own["truth"] = [
+        other if (name, speaker) == (one, own["speaker"][0]) else name
+        for name, speaker in zip(own["truth"], own["speaker"], strict=True)
+    ]
+    assert fitted(results).speakers.source.startswith("11 speakers of made")
+
+
+def test_with_several_seeds_the_adapted_figures_have_a_mean_over_them_too(folds):
+    for result in read(folds):
+        path = folds / f"fold-{result['fold']}-seed-1.json"
+        path.write_text(json.dumps(result | {"seed": 1}))
+    summary = summarise(sorted(folds.glob("fold-*.json")))
+    seeds = summary["adapted"]["all"]["uar_by_seed"]
+    assert seeds["mean"] == pytest.approx(summary["adapted"]["all"]["uar"]["mean"])  # the same answers
+    assert seeds["deviation"] == pytest.approx(0, abs=1e-12)
+    assert {path.name for path in folds.glob("adapted-*")} == {"adapted-seed-0.json", "adapted-seed-1.json"}

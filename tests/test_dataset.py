@@ -1,33 +1,28 @@
-"""Decoded audio comes back as it was written; every crop and batch follows from seed, epoch and utterance."""
+"""Every crop and batch follows from seed, epoch and utterance, whoever makes it ready."""
 
 import hashlib
 import pickle
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
-import soundfile
 import torch
 from torch.utils.data import DataLoader
 
-from made_manifests import utterance
-from sounds import amplitude_of, sine
-from vocalics import audio
-from vocalics.errors import AudioError
+from noise_clips import RATE, written_manifest
+from vocalics.lab.audio_store import AudioStore
 from vocalics.lab.dataset import (
-    AudioStore,
     EpochBatches,
+    FeaturesOfCrops,
     TrainingClips,
     clip_rng,
     middle,
     utterance_number,
 )
+from vocalics.lab.features.stack import FrontEnd
 from vocalics.lab.manifest import Manifest
+from vocalics.lab.recipes import load_recipe
 from vocalics.lab.recipes.schema import AugmentationSettings
-
-RATE = 16_000
-LENGTHS = (12_000, 16_001, 8_000, 20_000)  # samples of the four clips
 
 CHANGES = AugmentationSettings(
     speed=(0.9, 1.1),
@@ -38,110 +33,14 @@ CHANGES = AugmentationSettings(
 )
 
 
-def clip(number: int) -> np.ndarray:
-    """Noise on the 16-bit grid, another for each number, so that a wav holds it exactly."""
-    rng = np.random.default_rng(number)
-    return (rng.integers(-20_000, 20_000, LENGTHS[number]) / 32_768).astype(np.float32)
-
-
 @pytest.fixture
 def manifest(tmp_path) -> Manifest:
-    """Four clips of two corpora, and their files."""
-    utterances = [utterance(corpus, "a", number) for number, corpus in enumerate(("x", "x", "y", "y"))]
-    for number, spoken in enumerate(utterances):
-        path = tmp_path / "corpora" / spoken.path
-        path.parent.mkdir(parents=True, exist_ok=True)
-        soundfile.write(path, clip(number), RATE, subtype="PCM_16")
-    return Manifest(tmp_path / "corpora", tuple(utterances))
+    return written_manifest(tmp_path / "corpora")
 
 
 @pytest.fixture
-def folder(tmp_path) -> Path:
-    """Where decoded audio is kept."""
-    return tmp_path / "decoded"
-
-
-@pytest.fixture
-def store(manifest, folder) -> AudioStore:
-    return AudioStore.build(manifest, RATE, 8_000, folder)
-
-
-class TestAudioStore:
-    def test_it_returns_what_was_written(self, manifest, store):
-        for number, spoken in enumerate(manifest):
-            samples = store[spoken.id]
-            assert samples.dtype == np.float32
-            # rounded to steps of 1 / 32767: half a step, and half a step of float32 besides
-            np.testing.assert_allclose(samples, clip(number), rtol=0, atol=0.51 / 32_767)
-
-    def test_a_second_build_decodes_nothing(self, manifest, folder, store, monkeypatch):
-        def refuse(path: Path) -> None:
-            raise AssertionError(f"{path} was decoded again")
-
-        monkeypatch.setattr(audio, "read", refuse)
-        again = AudioStore.build(manifest, RATE, 8_000, folder)
-        assert all(np.array_equal(again[spoken.id], store[spoken.id]) for spoken in manifest)
-        with pytest.raises(AssertionError, match="was decoded again"):  # for another rate it has to be
-            AudioStore.build(manifest, 8_000, 4_000, folder)
-
-    def test_audio_that_changed_is_decoded_again(self, manifest, folder, store):
-        first, *others = manifest
-        soundfile.write(manifest.audio_path(first), -clip(0), RATE, subtype="PCM_16")
-        newer = replace(manifest, utterances=(replace(first, digest="another"), *others))
-        assert np.array_equal(AudioStore.build(newer, RATE, 8_000, folder)[first.id], -store[first.id])
-
-    def test_stereo_at_another_rate_becomes_mono_at_the_models_rate(self, manifest, folder):
-        first = manifest.utterances[0]
-        tone = sine(1_000, 48_000, amplitude=0.5)
-        soundfile.write(manifest.audio_path(first), np.stack([tone, 0 * tone], axis=1), 48_000)
-        samples = AudioStore.build(manifest, RATE, 8_000, folder)[first.id]
-        assert len(samples) == RATE  # one second
-        # the mean of a tone and silence has half the amplitude; the resampler keeps it within 0.1 %
-        assert amplitude_of(samples, 1_000, RATE) == pytest.approx(0.25, rel=1e-3)
-
-    def test_what_is_over_full_scale_is_clipped(self, manifest, folder):
-        first = manifest.utterances[0]
-        loud = np.array([1.5, -1.5, 0.5] * 1_000, np.float32)
-        soundfile.write(manifest.audio_path(first), loud, RATE, subtype="FLOAT")
-        samples = AudioStore.build(manifest, RATE, 8_000, folder)[first.id]
-        np.testing.assert_allclose(samples[:3], [1.0, -1.0, 0.5], rtol=0, atol=0.51 / 32_767)
-
-    def test_clips_have_their_places_in_the_order_of_the_manifest(self, manifest, store):
-        assert [store.position(spoken.id) for spoken in manifest] == list(range(len(store))) == [0, 1, 2, 3]
-
-    def test_its_name_tells_what_is_in_it(self, manifest, folder, store):
-        assert AudioStore.build(manifest, RATE, 8_000, folder).name == store.name
-        first, *others = manifest
-        changed = replace(manifest, utterances=(replace(first, digest="another"), *others))
-        names = {
-            store.name,
-            AudioStore.build(changed, RATE, 8_000, folder).name,
-            AudioStore.build(manifest, RATE, 7_000, folder).name,
-            AudioStore.build(manifest, 8_000, 4_000, folder).name,
-        }
-        assert len(names) == 4
-
-    def test_progress_hears_of_every_clip(self, manifest, folder):
-        heard: list[tuple[int, int]] = []
-        AudioStore.build(manifest, RATE, 8_000, folder, progress=lambda *counts: heard.append(counts))
-        assert heard == [(1, 4), (2, 4), (3, 4), (4, 4)]
-
-    def test_a_file_that_cannot_be_decoded_is_named_and_leaves_nothing_behind(self, manifest, folder):
-        manifest.audio_path(manifest.utterances[2]).write_bytes(b"no sound")
-        with pytest.raises(AudioError, match=r"a_002\.wav"):
-            AudioStore.build(manifest, RATE, 8_000, folder)
-        assert list(folder.iterdir()) == []
-
-    def test_it_travels_to_a_worker_without_its_samples(self, manifest, store):
-        parcel = pickle.dumps(store)
-        assert len(parcel) < 2_000  # its samples are 113 kB
-        arrived = pickle.loads(parcel)
-        assert all(np.array_equal(arrived[spoken.id], store[spoken.id]) for spoken in manifest)
-
-    def test_by_default_it_lies_in_the_cache_folder(self, manifest, tmp_path, monkeypatch):
-        monkeypatch.setenv("VOCALICS_CACHE", str(tmp_path / "cache"))
-        AudioStore.build(manifest, RATE, 8_000)
-        assert {path.suffix for path in (tmp_path / "cache" / "audio").iterdir()} == {".int16", ".npy"}
+def store(manifest, tmp_path) -> AudioStore:
+    return AudioStore.build(manifest, RATE, 8_000, tmp_path / "decoded")
 
 
 class TestTrainingClips:
@@ -165,14 +64,26 @@ class TestTrainingClips:
 
     # PyTorch warns of two workers on one core, Python 3.12 of a fork beside threads: neither matters here.
     @pytest.mark.filterwarnings("ignore:This DataLoader will create", "ignore:This process")
-    def test_the_number_of_workers_changes_nothing(self, clips):
+    @pytest.mark.parametrize("hears", [False, True], ids=["crops", "their features"])
+    def test_the_number_of_workers_changes_no_bit(self, clips, hears):
+        features = load_recipe("vocalics").features
+        join = FeaturesOfCrops(FrontEnd(features, RATE)) if hears else None
         batches = EpochBatches([[0, 1], [2, 3]], epoch=0, seed=5, batch_size=2, crop_samples=(6_000, 8_000))
-        alone = list(DataLoader(clips, batch_sampler=batches, num_workers=0))
-        shared = list(DataLoader(clips, batch_sampler=batches, num_workers=2, timeout=300))
-        assert len(alone) == len(shared) == 2
-        for (waveforms, positions), (others, other_positions) in zip(alone, shared, strict=True):
-            assert torch.equal(waveforms, others)
-            assert torch.equal(positions, other_positions)
+        loaders = [
+            DataLoader(clips, batch_sampler=batches, collate_fn=join, num_workers=n) for n in (0, 1, 2)
+        ]
+        alone, *shared = map(list, loaders)
+        assert len(alone) == 2
+        assert alone[0][0].ndim == (3 if hears else 2)
+        for others in shared:
+            for (heard, positions), (other, other_positions) in zip(alone, others, strict=True):
+                assert torch.equal(heard, other)
+                assert torch.equal(positions, other_positions)
+
+    def test_they_travel_to_a_worker_without_sound_or_utterances(self, clips):
+        parcel = pickle.dumps(clips)
+        assert len(parcel) < 3_000  # settings and four places; the sound of the clips is 113 kB
+        assert torch.equal(pickle.loads(parcel)[1, 2, 8_000][0], clips[1, 2, 8_000][0])
 
     def test_it_returns_each_clip_with_its_position(self, clips):
         assert len(clips) == 4

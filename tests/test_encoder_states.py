@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from made_clips import written_manifest
-from vocalics.lab.dataset import AudioStore, clip_rng
+from vocalics.lab.audio_store import AudioStore
+from vocalics.lab.dataset import clip_rng
 from vocalics.lab.encoders import EncoderFrontEnd, StateStore, WholeStates, join_states, states
 from vocalics.lab.manifest import Manifest
 from vocalics.lab.recipes import Recipe, load_recipe

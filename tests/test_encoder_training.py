@@ -12,7 +12,7 @@ import torch
 import tiny_corpus
 from vocalics.errors import TrainingError
 from vocalics.lab import parted_models, training
-from vocalics.lab.dataset import AudioStore
+from vocalics.lab.audio_store import AudioStore
 from vocalics.lab.encoders import EncoderFrontEnd, StateStore
 from vocalics.lab.extraction import Extractor
 from vocalics.lab.log import read_log

@@ -10,8 +10,8 @@ import tiny_corpus
 from vocalics.card import METADATA_KEY
 from vocalics.errors import ExportError, UsageError
 from vocalics.lab import export as exporting
+from vocalics.lab.audio_store import AudioStore
 from vocalics.lab.calibration import Calibration
-from vocalics.lab.dataset import AudioStore
 from vocalics.lab.recogniser import Recogniser
 from vocalics.lab.release import release
 from vocalics.recognition.head import AffineHead
@@ -213,6 +213,7 @@ def test_the_new_card_has_name_calibration_and_figures_and_the_rest_stays(tiny, 
     card = type(model.card).from_json(entries[METADATA_KEY])
     assert (card.name, card.head.temperature, card.abstain_below) == ("other", 2.5, 0.4321)
     assert card.evaluation == {"uar": 0.5}
+    assert card.head.speakers is None
     assert card.training == model.card.training | {"calibration": "made up"}
     assert card.head.weight == model.card.head.weight
 

@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader
 
 from made_clips import FRAMES, HOP, N_FEATURES, RATE, anew, made_recipe, written_manifest
 from vocalics.lab import feature_store
-from vocalics.lab.dataset import AudioStore
+from vocalics.lab.audio_store import AudioStore
 from vocalics.lab.feature_store import FeatureStore, WholeClips
 from vocalics.lab.features.stack import FrontEnd
 from vocalics.lab.manifest import Manifest

@@ -5,10 +5,12 @@ from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
+import onnx
 import pytest
 import torch
 
 import tiny_corpus
+from vocalics.card import METADATA_KEY
 from vocalics.errors import LeakError, ModelError, TrainingError
 from vocalics.lab.corpora import scan_data
 from vocalics.lab.export import to_onnx
@@ -212,6 +214,19 @@ def test_a_validation_part_with_somebody_whom_the_model_knows_is_refused(tiny, t
 def test_a_part_that_the_network_does_not_have_is_refused(tiny, others, tmp_path):
     with pytest.raises(TrainingError, match=r"frozen names 'layers', .* its parts: network, convolutions"):
         fine_tuned(tiny, others, tmp_path / "run", frozen=["layers"])
+
+
+def test_a_variant_with_smaller_weights_is_refused(tiny, tmp_path):
+    file = onnx.load(tiny.model)
+    (entry,) = [entry for entry in file.metadata_props if entry.key == METADATA_KEY]
+    card = json.loads(entry.value)
+    card["training"]["precision"] = {"weights": "int8"}
+    entry.value = json.dumps(card)
+    onnx.save(file, tmp_path / "variant.onnx")
+    with pytest.raises(
+        ModelError, match=r"is a variant with int8 weights, .*; take the model that it was made from"
+    ):
+        Initial.read(tmp_path / "variant.onnx")
 
 
 def test_a_run_that_began_otherwise_is_not_resumed(tiny, others, tmp_path):

@@ -13,9 +13,10 @@ import pytest
 import tiny_corpus
 from vocalics.errors import LeakError, UsageError
 from vocalics.lab import augment, leaks, training
+from vocalics.lab.audio_store import AudioStore
 from vocalics.lab.audit import audit
 from vocalics.lab.benchmark import System, run_system
-from vocalics.lab.dataset import AudioStore, clip_rng
+from vocalics.lab.dataset import clip_rng
 from vocalics.lab.leaderboard import write_leaderboard
 from vocalics.lab.leak_report import COLUMNS, above_honest, leak_table, list_leaks, write_leaks
 from vocalics.lab.recipes import load_recipe

@@ -21,6 +21,39 @@ class _Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+class SpeakerNumbers(_Frozen):
+    """How speakers differ, for `recognition.speaker_prior.SpeakerPrior`, which says what the numbers mean.
+
+    Attributes
+    ----------
+    coordinates
+        (n_coordinates, n_emotions).
+    means
+        (n_emotions, n_coordinates).
+    ways
+        (n_coordinates,), above 0.
+    speakers
+        (n_coordinates, n_coordinates), positive definite.
+    source
+        On whom they were measured, in words.
+    """
+
+    coordinates: tuple[tuple[float, ...], ...]
+    means: tuple[tuple[float, ...], ...]
+    ways: tuple[float, ...]
+    speakers: tuple[tuple[float, ...], ...]
+    source: str
+
+    @model_validator(mode="after")
+    def _shapes_agree(self) -> "SpeakerNumbers":
+        size, n_emotions = len(self.ways), len(self.means)
+        widths = [len(row) == size for row in (*self.means, *self.speakers)]
+        widths += [len(row) == n_emotions for row in self.coordinates]
+        if not all(widths) or not len(self.coordinates) == len(self.speakers) == size == n_emotions - 1:
+            raise ValueError("the numbers of the speakers differ in length")
+        return self
+
+
 class Head(_Frozen):
     """The affine head: ``softmax((weight . (embedding - mean) / std + bias) / temperature)``.
 
@@ -36,6 +69,9 @@ class Head(_Frozen):
         Fitted on validation speakers [1]_; 1 leaves the logits as trained.
     emotion_means
         Mean embedding of every emotion over the training utterances, each (n_embedding,).
+    speakers
+        How speakers differ, measured on those that the recipe's models were not trained on; None where
+        nobody has measured it.
 
     References
     ----------
@@ -48,6 +84,7 @@ class Head(_Frozen):
     std: tuple[float, ...]
     temperature: float = Field(gt=0)
     emotion_means: dict[str, tuple[float, ...]]
+    speakers: SpeakerNumbers | None = None
 
     @model_validator(mode="after")
     def _shapes_agree(self) -> "Head":
@@ -55,6 +92,8 @@ class Head(_Frozen):
         rows = [*self.weight, self.std, *self.emotion_means.values()]
         if len(self.weight) != len(self.bias) or any(len(row) != n_embedding for row in rows):
             raise ValueError("the head's weight, bias, mean, std and emotion means differ in length")
+        if self.speakers and len(self.speakers.means) != len(self.bias):
+            raise ValueError("the head and its numbers of speakers differ in their emotions")
         return self
 
 

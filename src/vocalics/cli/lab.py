@@ -266,7 +266,12 @@ def benchmark(
 
 @app.command()
 def export(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")],
+    run: Annotated[
+        str,
+        typer.Argument(
+            metavar="RUN|MODEL", help="A run folder; with --precision also an .onnx file or a model's name."
+        ),
+    ],
     output: Annotated[
         Path, typer.Option("-o", "--output", metavar="FILE", help="The model file to write, .onnx.")
     ],
@@ -281,16 +286,39 @@ def export(
     name: Annotated[
         str | None, typer.Option(help="What the card calls the model.", show_default="as the recipe")
     ] = None,
+    precision: Annotated[
+        str | None,
+        typer.Option(
+            metavar="int8|float16",
+            help="Write a variant with smaller weights, made with recordings that the model was trained on.",
+        ),
+    ] = None,
+    data: Data = None,
+    manifest: ManifestFile = None,
 ) -> None:
-    """Take the model file out of a run.
+    """Take the model file out of a run, or write a variant of a model with smaller weights.
 
     A model on all speakers has nobody left to be measured on: give it the evidence of its recipe's folds.
     """
-    from vocalics.lab.leaks import refuse_leaky_run
-    from vocalics.lab.release import release
+    if precision is None:
+        from vocalics.lab.leaks import refuse_leaky_run
+        from vocalics.lab.release import release
 
-    refuse_leaky_run(run)
-    release(run, output, evaluation or [], name)
+        if data or manifest:
+            raise UsageError("--data and --manifest are for variants; name one with --precision.")
+        refuse_leaky_run(run)
+        release(Path(run), output, evaluation or [], name)
+    else:
+        from vocalics.lab.variants import export_variant
+
+        if evaluation:
+            raise UsageError(
+                "--evaluation and --precision are given together; export the model with its evidence first, "
+                "and then a variant of that file."
+            )
+        export_variant(
+            run, output, precision, data=data, manifest=manifest, name=name, progress=progress, tell=tell
+        )
     typer.echo(str(output))
 
 

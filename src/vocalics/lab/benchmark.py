@@ -12,7 +12,7 @@ from typing import Any
 from vocalics.errors import SplitError, UsageError
 from vocalics.files import write_atomically
 from vocalics.lab import leaks, metrics
-from vocalics.lab.adaptation import adapted_confusions, list_settings
+from vocalics.lab.adaptation import adapted_confusions, list_settings, twins
 from vocalics.lab.conditions import condition_confusions
 from vocalics.lab.evaluation import Answers
 from vocalics.lab.leaderboard import read_answers
@@ -154,6 +154,7 @@ def run_fold(
             "speaker": answers.speakers,
             "gender": answers.genders,
             "corpus": answers.corpora,
+            "twin": twins(tested.utterances),
             "no_speech": [i for i, silent in enumerate(answers.no_speech) if silent],
             "probabilities": [[float(f"{p:.5g}") for p in row] for row in answers.probabilities],
         },

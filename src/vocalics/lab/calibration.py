@@ -12,6 +12,7 @@ import numpy.typing as npt
 from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax, softmax
 
+from vocalics.card import SpeakerNumbers
 from vocalics.errors import TrainingError
 
 #: Share of validation clips that the default abstention threshold lets the model answer.
@@ -20,11 +21,12 @@ COVERAGE = 0.9
 
 @dataclass(frozen=True)
 class Calibration:
-    """Temperature and default abstention threshold, and in words where they come from."""
+    """Temperature, default abstention threshold, in words where they come from, and how speakers differ."""
 
     temperature: float
     abstain_below: float
     source: str
+    speakers: SpeakerNumbers | None = None
 
 
 #: Of a model on all speakers, until `export` takes the temperature of its recipe's folds.

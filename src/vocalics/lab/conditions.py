@@ -16,9 +16,10 @@ import numpy.typing as npt
 from vocalics import audio
 from vocalics.errors import UsageError
 from vocalics.lab import augment
+from vocalics.lab.audio_store import AudioStore
 from vocalics.lab.augment import Babble, Samples
 from vocalics.lab.babble import Voices
-from vocalics.lab.dataset import AudioStore, clip_rng, utterance_number
+from vocalics.lab.dataset import clip_rng, utterance_number
 from vocalics.lab.evaluation import Answers
 from vocalics.lab.manifest import Manifest, Utterance
 from vocalics.lab.progress import Progress, no_progress

@@ -1,122 +1,24 @@
-"""Decoded audio, memory-mapped, and the batches of an epoch."""
+"""The clips and the batches of an epoch."""
 
 import hashlib
-import json
-import os
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Sequence
 from functools import partial
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch.utils.data import Dataset, Sampler
 
-from vocalics import audio
 from vocalics.errors import TrainingError
+from vocalics.lab.audio_store import AudioStore
 from vocalics.lab.augment import Samples, augment_waveform
 from vocalics.lab.babble import Voices
-from vocalics.lab.corpora import cache_folder
+from vocalics.lab.features.stack import FrontEnd
 from vocalics.lab.manifest import Manifest
 from vocalics.lab.recipes.schema import AugmentationSettings
 
-_FULL_SCALE = 32_767.0
-
-
-class AudioStore:
-    """Decoded, mono, resampled clips of a manifest in one memory-mapped 16-bit file.
-
-    The file is named by a digest of what is in it, so a second training finds it, and processes share its
-    pages.
-
-    Parameters
-    ----------
-    path
-        The raw file.
-    offsets
-        (n_clips + 1,): where each clip starts, in samples.
-    ids
-        Utterance ids, in the order of the clips.
-    """
-
-    def __init__(self, path: Path, offsets: npt.NDArray[np.int64], ids: Sequence[str]) -> None:
-        self._path, self._offsets = path, offsets
-        self._samples = np.memmap(path, dtype=np.int16, mode="r")
-        self._position = {name: position for position, name in enumerate(ids)}
-
-    def __len__(self) -> int:
-        return len(self._position)
-
-    @property
-    def name(self) -> str:
-        """Digest of what is in it."""
-        return self._path.stem
-
-    def position(self, utterance_id: str) -> int:
-        """Return the place of a clip among the others."""
-        return self._position[utterance_id]
-
-    def __getitem__(self, utterance_id: str) -> Samples:
-        """Return the samples (n,) of one clip, float32 in [-1, 1]."""
-        position = self._position[utterance_id]
-        start, stop = self._offsets[position], self._offsets[position + 1]
-        return np.asarray(self._samples[start:stop], dtype=np.float32) / np.float32(_FULL_SCALE)
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        """Travel to a worker process as the file's name: a pickled memory map would carry every sample."""
-        return AudioStore, (self._path, self._offsets, list(self._position))
-
-    @classmethod
-    def build(
-        cls,
-        manifest: Manifest,
-        sample_rate: int,
-        bandwidth_hz: float,
-        folder: Path | None = None,
-        progress: Callable[[int, int], None] | None = None,
-    ) -> "AudioStore":
-        """Decode a manifest once; `progress` hears (done, total)."""
-        folder = folder or cache_folder() / "audio"
-        ids = [utterance.id for utterance in manifest]
-        what = [sample_rate, bandwidth_hz, *((utterance.id, utterance.digest) for utterance in manifest)]
-        key = hashlib.sha256(json.dumps(what).encode()).hexdigest()[:24]
-        raw, index = folder / f"{key}.int16", folder / f"{key}.npy"
-        if not (raw.is_file() and index.is_file()):
-            folder.mkdir(parents=True, exist_ok=True)
-            lengths = cls._decode(manifest, sample_rate, bandwidth_hz, raw, progress)
-            partial = index.with_suffix(f".{os.getpid()}.part.npy")
-            np.save(partial, np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64))
-            partial.replace(index)
-        return cls(raw, np.load(index), ids)
-
-    @staticmethod
-    def _decode(
-        manifest: Manifest,
-        sample_rate: int,
-        bandwidth_hz: float,
-        raw: Path,
-        progress: Callable[[int, int], None] | None,
-    ) -> list[int]:
-        def decode(path: Path) -> npt.NDArray[np.int16]:
-            waveform = audio.read(path).mono().resampled(sample_rate, bandwidth_hz)
-            levels: Samples = np.round(np.clip(waveform.samples[0], -1, 1) * _FULL_SCALE)
-            return levels.astype(np.int16)
-
-        lengths: list[int] = []
-        partial = raw.with_suffix(f".{os.getpid()}.part")
-        try:
-            with partial.open("wb") as file, ThreadPoolExecutor(os.cpu_count()) as pool:
-                for clip in pool.map(decode, [manifest.audio_path(utterance) for utterance in manifest]):
-                    file.write(clip.tobytes())
-                    lengths.append(len(clip))
-                    if progress:
-                        progress(len(lengths), len(manifest))
-            partial.replace(raw)
-        finally:  # a file that cannot be decoded, or Ctrl-C, leaves nothing behind
-            partial.unlink(missing_ok=True)
-        return lengths
+#: What a clip is asked for by: epoch, position in the manifest, crop length in samples.
+Key = tuple[int, int, int]
 
 
 class TrainingClips(Dataset[tuple[torch.Tensor, int]]):
@@ -152,22 +54,25 @@ class TrainingClips(Dataset[tuple[torch.Tensor, int]]):
         sample_rate: int,
         seed: int,
     ) -> None:
-        self._store, self._manifest, self._settings = store, manifest, settings
-        self._sample_rate, self._seed = sample_rate, seed
-        self._voices = Voices(store, manifest) if settings and settings.babble_snr_db else None
+        # Places and no utterances: Python's objects are copied into every process that touches them.
+        self._store, self._places = store, store.positions(manifest)
+        self._settings, self._sample_rate, self._seed = settings, sample_rate, seed
+        babbles = settings is not None and settings.babble_snr_db is not None
+        self._voices = Voices(store, manifest) if babbles else None
+        self._utterances = manifest.utterances if babbles else ()
 
     def __len__(self) -> int:
-        return len(self._manifest)
+        return len(self._places)
 
-    def __getitem__(self, key: tuple[int, int, int]) -> tuple[torch.Tensor, int]:
+    def __getitem__(self, key: Key) -> tuple[torch.Tensor, int]:
         """Return the crop (crop_samples,) and its position in the manifest."""
         epoch, position, crop_samples = key
-        utterance = self._manifest.utterances[position]
-        samples = self._store[utterance.id]
+        place = int(self._places[position])
+        samples = self._store.clip(place)
         if self._settings is None:
             return torch.from_numpy(middle(samples, crop_samples)), position
-        rng = clip_rng(self._seed, epoch, utterance.id)
-        babble = partial(self._voices.mixed, utterance) if self._voices else None
+        rng = clip_rng(self._seed, epoch, self._store.utterance_id(place))
+        babble = partial(self._voices.mixed, self._utterances[position]) if self._voices else None
         samples = augment_waveform(samples, self._settings, self._sample_rate, rng, babble)
         room = len(samples) - crop_samples
         if room >= 0:
@@ -177,6 +82,25 @@ class TrainingClips(Dataset[tuple[torch.Tensor, int]]):
         start = int(rng.integers(0, -room + 1))
         padded[start : start + len(samples)] = samples
         return torch.from_numpy(padded), position
+
+
+class FeaturesOfCrops:
+    """Joins crops to a batch and computes what the network hears of it, in whatever process does so.
+
+    Parameters
+    ----------
+    front_end
+        With its statistics, on the processor.
+    """
+
+    def __init__(self, front_end: FrontEnd) -> None:
+        self._front_end = front_end
+
+    def __call__(self, clips: Sequence[tuple[torch.Tensor, int]]) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return features (batch, n_features, frames) and the clips' positions (batch,)."""
+        crops, positions = zip(*clips, strict=True)
+        with torch.no_grad():
+            return self._front_end(torch.stack(crops)), torch.tensor(positions)
 
 
 def utterance_number(utterance_id: str) -> int:
@@ -198,7 +122,7 @@ def middle(samples: Samples, length: int) -> Samples:
     return np.pad(samples, (left, length - len(samples) - left))
 
 
-class EpochBatches(Sampler[list[tuple[int, int, int]]]):
+class EpochBatches(Sampler[list[Key]]):
     """The batches of one epoch: shuffled, each with one crop length, from (seed, epoch) alone.
 
     Parameters
@@ -226,7 +150,7 @@ class EpochBatches(Sampler[list[tuple[int, int, int]]]):
 
     def __init__(
         self,
-        groups: Sequence[Sequence[int]],
+        groups: Sequence[Sequence[int] | npt.NDArray[np.int64]],
         epoch: int,
         seed: int,
         batch_size: int,
@@ -245,14 +169,15 @@ class EpochBatches(Sampler[list[tuple[int, int, int]]]):
                 f"an epoch has {len(order)} training clips, fewer than the {processes} processes; give fewer "
                 "trainer.devices."
             )
-        self._batches = [
-            [(epoch, int(position), length) for position in order[k * size : (k + 1) * size][rank::processes]]
-            for k in range(len(order) // size)
-            for length in [int(rng.integers(crop_samples[0], crop_samples[1] + 1))]
-        ]
+        n_batches = len(order) // size
+        self._epoch = epoch
+        self._positions = order[: n_batches * size].reshape(n_batches, size)[:, rank::processes]
+        low, high = crop_samples
+        self._lengths = [int(rng.integers(low, high + 1)) for _ in range(n_batches)]
 
     def __len__(self) -> int:
-        return len(self._batches)
+        return len(self._lengths)
 
-    def __iter__(self) -> Iterator[list[tuple[int, int, int]]]:
-        return iter(self._batches)
+    def __iter__(self) -> Iterator[list[Key]]:
+        for positions, length in zip(self._positions, self._lengths, strict=True):
+            yield [(self._epoch, position, length) for position in positions.tolist()]

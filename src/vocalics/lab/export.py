@@ -16,9 +16,9 @@ import torch
 
 from vocalics.card import METADATA_KEY, Head, ModelCard
 from vocalics.errors import ExportError
+from vocalics.lab.audio_store import AudioStore
 from vocalics.lab.calibration import Calibration
 from vocalics.lab.corpora import CORPORA
-from vocalics.lab.dataset import AudioStore
 from vocalics.lab.encoders import EncoderFrontEnd
 from vocalics.lab.manifest import Manifest
 from vocalics.lab.parted_models import (
@@ -189,7 +189,7 @@ def with_evaluation(
     name
         What the card shall call the model.
     calibration
-        Replaces temperature and threshold, in graph and card.
+        Replaces temperature and threshold, in graph and card, and how speakers differ.
     evaluation
         For the card.
     beside
@@ -209,7 +209,7 @@ def with_evaluation(
         update={
             "name": name,
             "abstain_below": round(calibration.abstain_below, 4),
-            "head": card.head.model_copy(update={"temperature": wanted}),
+            "head": card.head.model_copy(update={"temperature": wanted, "speakers": calibration.speakers}),
             "training": {**card.training, "calibration": calibration.source},
             "evaluation": evaluation,
         }

@@ -18,8 +18,9 @@ from torch.utils.data import Dataset
 
 from vocalics.lab import augment
 from vocalics.lab import features as features_package
+from vocalics.lab.audio_store import AudioStore
 from vocalics.lab.corpora import cache_folder
-from vocalics.lab.dataset import AudioStore, clip_rng, utterance_number
+from vocalics.lab.dataset import clip_rng, utterance_number
 from vocalics.lab.features.stack import FrontEnd
 from vocalics.lab.manifest import Manifest
 from vocalics.lab.recipes import feature_settings
@@ -69,7 +70,7 @@ class FeatureStore:
     def __init__(
         self, recipe: Recipe, audio: AudioStore, front_end: FrontEnd, folder: Path | None = None
     ) -> None:
-        self._audio, self._front_end = audio, copy.deepcopy(front_end).cpu()  # a model may leave for a GPU
+        self.audio, self._front_end = audio, copy.deepcopy(front_end).cpu()  # a model may leave for a GPU
         self._augmentation, self._seed = recipe.augmentation, recipe.training.seed
         self._sample_rate, self._longest = recipe.sample_rate, round(recipe.window_s * recipe.sample_rate)
         self._copies = recipe.augmentation.n_copies
@@ -99,7 +100,7 @@ class FeatureStore:
         """Return the stack (n_features, frames) of a clip; draw 0 is the clip as it is."""
         if draw > (self._copies or 0):
             return self._compute(utterance_id, draw)
-        row = self._audio.position(utterance_id) * (1 + (self._copies or 0)) + draw
+        row = self.audio.position(utterance_id) * (1 + (self._copies or 0)) + draw
         if not self._lengths[row]:
             stack = self._compute(utterance_id, draw).numpy()
             self._stacks[row, :, : stack.shape[1]] = stack
@@ -107,7 +108,7 @@ class FeatureStore:
         return torch.from_numpy(np.array(self._stacks[row, :, : self._lengths[row]]))
 
     def _compute(self, utterance_id: str, draw: int) -> Tensor:
-        samples = self._audio[utterance_id]
+        samples = self.audio[utterance_id]
         if draw:
             rng = clip_rng(self._seed, draw, utterance_id)
             samples = augment.augment_waveform(samples, self._augmentation, self._sample_rate, rng)
@@ -136,15 +137,16 @@ class WholeClips(Dataset[tuple[Tensor, int]]):
     """
 
     def __init__(self, store: FeatureStore, front_end: FrontEnd, manifest: Manifest, changed: bool) -> None:
-        self._store, self._front_end, self._manifest, self._changed = store, front_end, manifest, changed
+        self._store, self._front_end, self._changed = store, front_end, changed
+        self._places = store.audio.positions(manifest)  # and no utterances, as of `TrainingClips`
 
     def __len__(self) -> int:
-        return len(self._manifest)
+        return len(self._places)
 
     def __getitem__(self, key: tuple[int, int, int]) -> tuple[Tensor, int]:
         """Return what the network hears, (n_features, frames), and the clip's position in the manifest."""
         epoch, position, _ = key
-        name = self._manifest.utterances[position].id
+        name = self._store.audio.utterance_id(int(self._places[position]))
         stack = self._store.stack(name, self._store.draw(epoch, name) if self._changed else 0)
         with torch.no_grad():
             return self._front_end.finish(stack[None])[0], position

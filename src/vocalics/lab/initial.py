@@ -81,6 +81,11 @@ class Initial:
                 f"the card of '{model}' does not say how it was trained, so it cannot be trained on; take a "
                 "file that 'vocalics train' wrote."
             )
+        if "precision" in card.training:
+            raise ModelError(
+                f"'{model}' is a variant with {card.training['precision']['weights']} weights, which cannot "
+                "be trained on; take the model that it was made from."
+            )
         return cls(path.read_bytes(), card, parse_recipe(card.training["recipe"], f"the card of '{model}'"))
 
     def to_dict(self) -> dict[str, str]:

@@ -72,14 +72,14 @@ def summarise(files: Sequence[Path], corpus: str | None = None) -> dict[str, Any
     results = [read_result(path) for path in sorted(files)]
     if not results:
         raise UsageError("there are no folds to sum up; run 'vocalics benchmark' first.")
-    return _sum_up(results, corpus)
+    return _sum_up(results, Path(files[0]).parent, corpus)
 
 
-def _sum_up(results: list[Result], corpus: str | None = None) -> dict[str, Any]:
+def _sum_up(results: list[Result], folder: Path, corpus: str | None = None) -> dict[str, Any]:
     """Do what `summarise` does with results that are read."""
     first = results[0]
     results, seeds = _of_equal_folds(results)
-    folds_by_seed = [cross_fitted([own for own in results if own["seed"] == seed]) for seed in seeds]
+    folds_by_seed = [cross_fitted([own for own in results if own["seed"] == seed], folder) for seed in seeds]
     results = [result for folds in folds_by_seed for result in folds]
     by_seed = [_figures(folds, corpus) for folds in folds_by_seed]
     summary = {
@@ -101,9 +101,14 @@ def _sum_up(results: list[Result], corpus: str | None = None) -> dict[str, Any]:
         **by_seed[0],
     }
     if len(seeds) > 1:
-        values = [figures["uar"]["mean"] for figures in by_seed]
-        summary["uar_by_seed"] = {"mean": float(np.mean(values)), "deviation": float(np.std(values, ddof=1))}
+        summary["uar_by_seed"] = _over_seeds([figures["uar"]["mean"] for figures in by_seed])
+        for setting, figures in summary.get("adapted", {}).items():
+            figures["uar_by_seed"] = _over_seeds([own["adapted"][setting]["uar"]["mean"] for own in by_seed])
     return summary
+
+
+def _over_seeds(values: list[float]) -> dict[str, float]:
+    return {"mean": float(np.mean(values)), "deviation": float(np.std(values, ddof=1))}
 
 
 def write_leaderboard(folder: Path) -> list[dict[str, Any]]:
@@ -173,13 +178,13 @@ def _summaries(folder: Path) -> Iterator[dict[str, Any]]:
         if not honest:
             continue
         told = {"folder": system.relative_to(folder).as_posix()}
-        whole = _sum_up(honest)
+        whole = _sum_up(honest, system)
         yield whole | told
         if len(whole["corpora"]) > 1:
             heard = {corpus for result in honest for corpus in result["clips"]["corpus"]}
             for corpus in whole["corpora"]:
                 if corpus in heard:  # a corpus with few folds may lie in those that are still missing
-                    yield _sum_up(honest, corpus) | told
+                    yield _sum_up(honest, system, corpus) | told
 
 
 def _write_plot(path: Path, rows: Sequence[dict[str, Any]]) -> str | None:

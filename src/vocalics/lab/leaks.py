@@ -104,9 +104,10 @@ def write_copies(recipe: Recipe, manifest: Manifest, progress: Progress = no_pro
     They are the copies that an honest training of the recipe hears: the same changes, by the same seed. When
     they are read, they are limited to the recipe's band, as any recording is.
     """
+    from vocalics.lab.audio_store import AudioStore
     from vocalics.lab.augment import augment_waveform
     from vocalics.lab.babble import Voices
-    from vocalics.lab.dataset import AudioStore, clip_rng
+    from vocalics.lab.dataset import clip_rng
 
     missing: dict[str, list[Utterance]] = defaultdict(list)
     for utterance in manifest:

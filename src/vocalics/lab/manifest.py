@@ -2,17 +2,19 @@
 
 import csv
 import io
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, fields, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 from vocalics.errors import CorpusError
-from vocalics.files import write_atomically
+from vocalics.files import write_atomically, written_whole
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)  # slots: ten million of them are at home in memory
 class Utterance:
     """One labelled recording.
 
@@ -55,6 +57,9 @@ class Utterance:
 
 COLUMNS = tuple(field.name for field in fields(Utterance))
 
+#: Columns whose words come again and again; each word is held once.
+_REPEATED = ("corpus", "speaker", "gender", "emotion", "intensity", "sentence")
+
 
 @dataclass(frozen=True)
 class Manifest:
@@ -73,7 +78,7 @@ class Manifest:
 
     def __post_init__(self) -> None:
         ordered = tuple(sorted(self.utterances, key=lambda utterance: utterance.id))
-        twice = [name for name, count in Counter(u.id for u in ordered).items() if count > 1]
+        twice = sorted({one.id for one, after in pairwise(ordered) if one.id == after.id})
         if twice:
             raise CorpusError(
                 f"{len(twice)} utterance ids stand more than once in the manifest (first: '{twice[0]}'). "
@@ -144,9 +149,8 @@ class Manifest:
 
             table = pa.table({name: [getattr(u, name) for u in self] for name in COLUMNS})
             table = table.replace_schema_metadata({"vocalics.root": str(self.root.resolve())})
-            sink = io.BytesIO()
-            pq.write_table(table, sink)
-            write_atomically(path, sink.getvalue())
+            with written_whole(path) as file:
+                pq.write_table(table, file)
         elif path.suffix == ".csv":
             text = io.StringIO()
             writer = csv.writer(text, lineterminator="\n")
@@ -166,39 +170,48 @@ def load_manifest(path: str | Path) -> Manifest:
     ``folder`` instead.
     """
     path = Path(path)
-    rows, root = _rows(path)
-    missing = [name for name in COLUMNS if rows and name not in rows[0]]
-    if missing or not rows:
-        what = f"lacks the column '{missing[0]}'" if missing else "holds no rows"
-        raise CorpusError(
-            f"{path} {what}; make a manifest with 'vocalics corpus scan NAME ROOT -o MANIFEST'."
-        )
-    try:
-        utterances = tuple(_utterance(row) for row in rows)
-    except (TypeError, ValueError) as error:
-        raise CorpusError(f"{path} has a value that does not fit its column: {error}.") from None
-    return Manifest(Path(root) if root else path.parent, utterances)
-
-
-def _utterance(row: Mapping[str, Any]) -> Utterance:
-    words = {name: str(row[name] or "") for name in COLUMNS if name != "duration_s"}
-    return Utterance(**words, duration_s=float(row["duration_s"]))
-
-
-def _rows(path: Path) -> tuple[list[dict[str, Any]], str]:
     if not path.is_file():
         raise CorpusError(
             f"there is no manifest '{path}'; make one with 'vocalics corpus scan NAME ROOT -o {path}'."
         )
+    root = ""
+    utterances: list[Utterance] = []
     try:
-        if path.suffix == ".parquet":
-            import pyarrow.parquet as pq
-
-            table = pq.read_table(path)
-            metadata = table.schema.metadata or {}
-            return table.to_pylist(), metadata.get(b"vocalics.root", b"").decode()
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            rows: list[dict[str, Any]] = list(csv.DictReader(file))
-        return rows, str(rows[0].get("root") or "") if rows else ""
+        for row, told in _rows(path):
+            root = root or told
+            missing = [name for name in COLUMNS if name not in row] if not utterances else []
+            if missing:
+                raise CorpusError(_no_manifest(path, f"lacks the column '{missing[0]}'"))
+            utterances.append(_utterance(path, row))
     except (OSError, ValueError, csv.Error) as error:  # pyarrow's errors are ValueErrors
         raise CorpusError(f"{path} is neither a CSV nor a Parquet table: {error}.") from None
+    if not utterances:
+        raise CorpusError(_no_manifest(path, "holds no rows"))
+    return Manifest(Path(root) if root else path.parent, tuple(utterances))
+
+
+def _no_manifest(path: Path, why: str) -> str:
+    return f"{path} {why}; make a manifest with 'vocalics corpus scan NAME ROOT -o MANIFEST'."
+
+
+def _utterance(path: Path, row: Mapping[str, Any]) -> Utterance:
+    words = {name: str(row[name] or "") for name in COLUMNS if name != "duration_s"}
+    words |= {name: sys.intern(words[name]) for name in _REPEATED}
+    try:
+        return Utterance(**words, duration_s=float(row["duration_s"]))
+    except (TypeError, ValueError) as error:
+        raise CorpusError(f"{path} has a value that does not fit its column: {error}.") from None
+
+
+def _rows(path: Path) -> Iterator[tuple[dict[str, Any], str]]:
+    """Yield each row of a table, and the root that the table says; a few rows are held at a time."""
+    if path.suffix == ".parquet":
+        import pyarrow.parquet as pq
+
+        with pq.ParquetFile(path) as table:
+            root = (table.schema_arrow.metadata or {}).get(b"vocalics.root", b"").decode()
+            for batch in table.iter_batches():
+                yield from ((row, root) for row in batch.to_pylist())
+        return
+    with path.open(newline="", encoding="utf-8-sig") as file:
+        yield from ((row, str(row.get("root") or "")) for row in csv.DictReader(file))

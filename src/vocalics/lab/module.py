@@ -1,33 +1,40 @@
 """The Lightning module: what one step, one epoch and one check of the validation part do."""
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import lightning
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader
 
 from vocalics.errors import TrainingError
 from vocalics.lab import metrics
+from vocalics.lab.audio_store import AudioStore
 from vocalics.lab.augment import add_feature_noise, mask_features, mixup, shift_frames
-from vocalics.lab.dataset import AudioStore, EpochBatches, TrainingClips
+from vocalics.lab.dataset import EpochBatches, FeaturesOfCrops, Key, TrainingClips
+from vocalics.lab.devices import on_gpu
 from vocalics.lab.encoders import EncoderFrontEnd, StateStore, WholeStates, join_states
 from vocalics.lab.encoders.rates import parameter_groups
 from vocalics.lab.feature_store import FeatureStore, WholeClips
+from vocalics.lab.features.stack import FrontEnd
 from vocalics.lab.manifest import Manifest
 from vocalics.lab.recipes.schema import Recipe
 from vocalics.lab.recogniser import Recogniser
 from vocalics.lab.vocal_tract import warped
 
-#: Crops (batch, samples), or features (batch, n_features, frames) where clips come undivided, and the
-#: positions of their utterances in the manifest (batch,). With an encoder that stays as it is, its states
-#: (batch, steps, n_states, width), the positions, and how many steps each clip has (batch,).
+#: Crops (batch, samples), or features (batch, n_features, frames) where clips come undivided or workers make
+#: them, and the positions of their utterances in the manifest (batch,). With an encoder that stays as it is,
+#: its states (batch, steps, n_states, width), the positions, and how many steps each clip has (batch,).
 Batch = tuple[Tensor, ...]
+
+#: Clips of a part, addressed by (epoch, position, crop length).
+Clips = TrainingClips | WholeClips | WholeStates
 
 
 class TrainingModule(lightning.LightningModule):
@@ -63,12 +70,14 @@ class TrainingModule(lightning.LightningModule):
         self.recipe = recipe
         # Convolutions on a CPU take half the time so. PyTorch's types do not know the call.
         self.recogniser = recogniser.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self._store, self._train, self._validation = store, train, validation
         self._features = features
+        # Of the manifests stays what is an array: a process for each device gets all that is kept here.
+        self._groups = _positions_by_corpus(train)
+        self._clips, self._validation_clips = self._datasets(store, train, validation)
         index = {emotion: position for position, emotion in enumerate(recipe.emotions)}
         self._targets = torch.tensor([index[utterance.emotion] for utterance in train])
         self._validation_targets = torch.tensor([index[utterance.emotion] for utterance in validation])
-        self._allowed = self._allowed_emotions(index)
+        self._allowed = self._allowed_emotions(index, train)
         self._class_weights = self._balance(len(index)) if recipe.training.class_weights else None
         self._dense = [layer for layer in recogniser.network.modules() if isinstance(layer, torch.nn.Linear)]
         if recipe.training.dense_l2 and not self._dense:
@@ -93,18 +102,16 @@ class TrainingModule(lightning.LightningModule):
     @property
     def validates(self) -> bool:
         """Whether there is a validation part."""
-        return len(self._validation) > 0
+        return len(self._validation_targets) > 0
 
     # Batches ----------------------------------------------------------------------------------------------
 
     def train_dataloader(self) -> DataLoader[tuple[Tensor, int]]:
         """Return the batches of the current epoch; Lightning asks anew every epoch."""
         settings, rate = self.recipe.training, self.recipe.sample_rate
-        corpora = [utterance.corpus for utterance in self._train]
-        groups = [[i for i, corpus in enumerate(corpora) if corpus == name] for name in self._train.corpora]
         low, high = settings.crop_s or (0.0, 0.0)
         batches = EpochBatches(
-            groups,
+            self._groups,
             self.current_epoch,
             settings.seed,
             settings.batch_size,
@@ -112,46 +119,63 @@ class TrainingModule(lightning.LightningModule):
             settings.balance_corpora,
             share=(self.global_rank, self.trainer.world_size),
         )
-        clips: Dataset[tuple[Tensor, int]]
-        if self._features:
-            clips = self._whole_clips(self._features, self._train, changed=True)
-        else:
-            clips = TrainingClips(self._store, self._train, self.recipe.augmentation, rate, settings.seed)
-        return DataLoader(
-            clips, batch_sampler=batches, num_workers=settings.workers, collate_fn=self._joined(clips)
-        )
+        return self._loader(self._clips, batches)
 
     def val_dataloader(self) -> DataLoader[tuple[Tensor, int]]:
         """Return the validation part for monitoring; calibration hears it by itself, clip by clip.
 
         Where the recipe trains on crops, these are middle crops.
         """
-        settings, rate = self.recipe.training, self.recipe.sample_rate
-        clips: Dataset[tuple[Tensor, int]]
-        if self._features:
-            clips = self._whole_clips(self._features, self._validation, changed=False)
-        else:
-            clips = TrainingClips(self._store, self._validation, None, rate, settings.seed)
-        length = round(settings.crop_s[1] * rate) if settings.crop_s else 0
-        positions = [(0, position, length) for position in range(len(self._validation))]
+        settings = self.recipe.training
+        length = round(settings.crop_s[1] * self.recipe.sample_rate) if settings.crop_s else 0
+        positions = [(0, position, length) for position in range(len(self._validation_clips))]
         batches = [
             positions[k : k + settings.batch_size] for k in range(0, len(positions), settings.batch_size)
         ]
-        return DataLoader(clips, batch_sampler=batches, collate_fn=self._joined(clips))
+        return self._loader(self._validation_clips, batches)
 
-    def _whole_clips(
-        self, features: FeatureStore | StateStore, part: Manifest, changed: bool
-    ) -> WholeClips | WholeStates:
-        """Return undivided clips; their stacks are finished on the processor, wherever the network is."""
+    def _datasets(self, store: AudioStore, *parts: Manifest) -> list[Clips]:
+        """Return the clips of the training and of the validation part, which is never changed.
+
+        Stacks of undivided clips are finished on the processor, wherever the network is.
+        """
+        features, recipe = self._features, self.recipe
+        clips: list[Clips] = []
+        for part, changed in zip(parts, (True, False), strict=True):
+            if isinstance(features, StateStore):
+                clips.append(WholeStates(features, part, changed))
+            elif features:
+                front_end = copy.deepcopy(self.recogniser.front_end).cpu()
+                clips.append(WholeClips(features, front_end, part, changed))
+            else:
+                changes = recipe.augmentation if changed else None
+                clips.append(TrainingClips(store, part, changes, recipe.sample_rate, recipe.training.seed))
+        return clips
+
+    def _loader(self, clips: Clips, batches: Iterable[list[Key]]) -> DataLoader[tuple[Tensor, int]]:
+        """Return batches, which the recipe's workers make ready while the network learns."""
+        join: Callable[[Any], Batch] | None = None
+        if isinstance(clips, WholeStates):
+            join = join_states  # clips of an encoder differ in length
+        elif self._workers_hear:
+            join = FeaturesOfCrops(copy.deepcopy(self.recogniser.front_end).cpu())
+        workers = self.recipe.training.workers
+        return DataLoader(clips, batch_sampler=batches, num_workers=workers, collate_fn=join)
+
+    @property
+    def _workers_hear(self) -> bool:
+        """Whether the features of crops are the workers' work too.
+
+        A graphics processor is faster at it. Filters that are moved for a batch belong to its step.
+        """
         front_end = self.recogniser.front_end
-        if isinstance(features, StateStore):
-            return WholeStates(features, part, changed)
-        return WholeClips(features, copy.deepcopy(front_end).cpu(), part, changed)
-
-    @staticmethod
-    def _joined(clips: Dataset[tuple[Tensor, int]]) -> Callable[[Any], Batch] | None:
-        """Say how clips become a batch: those of an encoder differ in length."""
-        return join_states if isinstance(clips, WholeStates) else None
+        return (
+            self.recipe.training.workers > 0
+            and isinstance(front_end, FrontEnd)
+            and not self._features
+            and not on_gpu(self.recipe.trainer)
+            and not self.recipe.augmentation.vocal_tract
+        )
 
     # Steps ------------------------------------------------------------------------------------------------
 
@@ -300,14 +324,14 @@ class TrainingModule(lightning.LightningModule):
             self._plateau.load_state_dict(self._restored_plateau)
 
     def _hear(self, recogniser: Recogniser, heard: Tensor) -> Tensor:
-        """Return what the network hears of a batch, in full precision; stored features it is already.
+        """Return what the network hears of a batch, in full precision; (batch, rows, frames) it is already.
 
         An encoder learns with the network: at least the weights of its layers.
         """
         front_end = recogniser.front_end
         if isinstance(front_end, EncoderFrontEnd):
             return front_end.finish(heard) if self._features else front_end(heard)
-        if self._features:
+        if heard.ndim == 3:  # features, from a store or from a worker
             return heard
         with torch.no_grad(), torch.autocast(self.device.type, enabled=False):
             return front_end(heard)  # type: ignore[no-any-return]
@@ -338,22 +362,26 @@ class TrainingModule(lightning.LightningModule):
             losses = losses * self._class_weights.to(losses.device)
         return losses.sum(dim=1).mean()
 
-    def _allowed_emotions(self, index: dict[str, int]) -> Tensor:
+    def _allowed_emotions(self, index: dict[str, int], train: Manifest) -> Tensor:
         """Say which emotions the corpus of each training utterance has at all, (n_utterances, n_emotions)."""
-        allowed = torch.ones(len(self._train), len(index), dtype=torch.bool)
+        allowed = torch.ones(len(train), len(index), dtype=torch.bool)
         if self.recipe.training.mask_missing_emotions:
-            has = {
-                corpus: {u.emotion for u in self._train if u.corpus == corpus}
-                for corpus in self._train.corpora
-            }
-            for row, utterance in zip(allowed, self._train, strict=True):
-                row[[index[emotion] for emotion in index if emotion not in has[utterance.corpus]]] = False
+            for positions in self._groups:
+                missing = sorted(set(index.values()) - set(self._targets[positions].tolist()))
+                allowed[positions[:, None], missing] = False
         return allowed
 
     def _balance(self, n_emotions: int) -> Tensor:
         """Weights (n_emotions,) in inverse proportion to the training counts, 1 on average over the clips."""
         counts = torch.bincount(self._targets, minlength=n_emotions).clamp(min=1)
         return len(self._targets) / (n_emotions * counts)
+
+
+def _positions_by_corpus(part: Manifest) -> list[npt.NDArray[np.int64]]:
+    """Return the positions (n_clips,) of each corpus's utterances."""
+    index = {name: number for number, name in enumerate(part.corpora)}
+    corpora = np.fromiter((index[utterance.corpus] for utterance in part), np.int32, count=len(part))
+    return [np.flatnonzero(corpora == number) for number in index.values()]
 
 
 def _part(network: nn.Module, name: str) -> nn.Module:

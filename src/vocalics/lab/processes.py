@@ -56,22 +56,33 @@ def map_in_order(
     # A forked process would inherit locks that PyTorch's threads hold; one that is spawned starts clean.
     context = multiprocessing.get_context("spawn")
     executor = ProcessPoolExecutor(workers, context, initializer=_start, initargs=(prepare,))
-    under_way: deque[Future[Answer]] = deque()
+
+    def submit(thing: Thing) -> Future[Answer]:
+        with interrupt_held():  # a process may be started here
+            return executor.submit(_do, thing)
+
     try:
-        for thing in things:
-            with interrupt_held():  # a process may be started here
-                under_way.append(executor.submit(_do, thing))
-            if len(under_way) == AHEAD * workers:
-                yield under_way.popleft().result()
-        while under_way:
-            yield under_way.popleft().result()
+        yield from in_order(submit, things, AHEAD * workers)
     except BrokenProcessPool:
         raise UsageError(
             f"one of {workers} worker processes was ended from outside, perhaps since the memory was used "
-            "up; give fewer --workers."
+            "up; give fewer workers."
         ) from None
     finally:
         executor.shutdown(cancel_futures=True)
+
+
+def in_order(
+    submit: Callable[[Thing], Future[Answer]], things: Iterable[Thing], ahead: int
+) -> Generator[Answer, None, None]:
+    """Yield the answers to things in their order, at most `ahead` of them under way or waiting."""
+    under_way: deque[Future[Answer]] = deque()
+    for thing in things:
+        under_way.append(submit(thing))
+        if len(under_way) == ahead:
+            yield under_way.popleft().result()
+    while under_way:
+        yield under_way.popleft().result()
 
 
 def _start(prepare: Callable[[], Callable[[Any], Any]]) -> None:

@@ -84,7 +84,8 @@ def _evidence(card: ModelCard, folders: Sequence[Path]) -> tuple[Calibration, di
     """Return calibration and evaluation from the folds, or those that the card has."""
     if not folders:
         source = card.training["calibration"]
-        return Calibration(card.head.temperature, card.abstain_below, source), card.evaluation
+        calibration = Calibration(card.head.temperature, card.abstain_below, source, card.head.speakers)
+        return calibration, card.evaluation
     evaluation: dict[str, Any] = {
         "note": "Figures of the recipe's folds: models trained as this one, each without the speakers it was "
         "tested on."

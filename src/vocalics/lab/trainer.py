@@ -25,6 +25,7 @@ from vocalics.lab.log import log_epoch
 from vocalics.lab.module import TrainingModule
 from vocalics.lab.progress import Bar, Progress, Tell
 from vocalics.lab.ranks import Hear, run_ranks
+from vocalics.recognition.worker_process import count_cores
 
 #: Lines told over a whole training, about.
 LINES = 10
@@ -111,6 +112,8 @@ def _train_as_rank(
         # Without it gloo looks for this machine's name in the network, where it may have none.
         loops = [name for _, name in socket.if_nameindex() if name in ("lo", "lo0")]
         os.environ |= {"GLOO_SOCKET_IFNAME": loops[0]} if loops else {}
+    if "OMP_NUM_THREADS" not in os.environ:  # else each would take a thread for every core
+        torch.set_num_threads(max(1, count_cores() // n_devices(module.recipe.trainer)))
     _train(module, run, resumed, lambda done, of: say((done, of)), say)
 
 

@@ -7,6 +7,7 @@ import numpy.typing as npt
 
 from vocalics.card import Head
 from vocalics.errors import UsageError
+from vocalics.recognition.speaker_prior import SpeakerPrior
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -28,6 +29,8 @@ class AffineHead:
         (n_embedding,): of the training utterances, or of the speaker it was adapted to.
     temperature
         Divides the logits.
+    prior
+        What is known of speakers, where the card says it.
     """
 
     weight: FloatArray
@@ -35,6 +38,7 @@ class AffineHead:
     mean: FloatArray
     std: FloatArray
     temperature: float
+    prior: SpeakerPrior | None = None
 
     @classmethod
     def from_card(cls, head: Head) -> "AffineHead":
@@ -45,6 +49,7 @@ class AffineHead:
             np.asarray(head.mean),
             np.asarray(head.std),
             head.temperature,
+            SpeakerPrior.from_card(head.speakers) if head.speakers else None,
         )
 
     def logits(self, embeddings: npt.ArrayLike) -> FloatArray:
@@ -59,22 +64,29 @@ class AffineHead:
         return np.asarray(exponentials / exponentials.sum(axis=1, keepdims=True))
 
     def adapted(self, embeddings: npt.ArrayLike, shrinkage: float = SHRINKAGE) -> "AffineHead":
-        """Return the head with its mean and standard deviation moved to a speaker's, unlabelled.
+        """Return the head for a speaker, of whom unlabelled clips are given.
 
-        Each statistic is a mixture: n clips of the speaker weigh n / (n + shrinkage), the training
-        utterances the rest.
+        Where the card tells how speakers differ, emotion and voice are told apart (`SpeakerPrior`). Else the
+        mean and the standard deviation are moved to the speaker's [1]_: each is a mixture in which n clips
+        weigh n / (n + shrinkage), the training utterances the rest. That takes the clips to be of all
+        emotions alike.
 
         Parameters
         ----------
         embeddings
             (n, n_embedding), one row a clip of the speaker.
         shrinkage
-            Clips' worth of trust in the training statistics.
+            Clips' worth of trust in the training statistics, where the card tells nothing of speakers.
+
+        Raises
+        ------
+        UsageError
+            There is no clip, or the embeddings are of another network.
 
         References
         ----------
-        Busso, Metallinou, Narayanan: Iterative feature normalization for emotional speech detection. ICASSP
-        2011.
+        .. [1] Busso, Metallinou, Narayanan: Iterative feature normalization for emotional speech detection.
+           ICASSP 2011.
         """
         clips = np.asarray(embeddings, dtype=np.float64)
         if clips.ndim != 2 or clips.shape[1] != self.mean.shape[0] or not len(clips):
@@ -82,6 +94,9 @@ class AffineHead:
                 f"embeddings to adapt with have the shape {clips.shape}; give (n_clips, "
                 f"{self.mean.shape[0]}), n_clips at least 1."
             )
+        if self.prior:
+            (matrix,), (offset,) = self.prior.adapted(self.logits(clips)[None])
+            return replace(self, weight=matrix @ self.weight, bias=matrix @ self.bias + offset)
         share = len(clips) / (len(clips) + shrinkage)
         mean = share * clips.mean(axis=0) + (1 - share) * self.mean
         variance = share * clips.var(axis=0) + (1 - share) * self.std**2

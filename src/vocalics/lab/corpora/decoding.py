@@ -15,6 +15,7 @@ import platformdirs
 from vocalics import audio
 from vocalics.errors import AudioError
 from vocalics.files import write_atomically
+from vocalics.lab.processes import AHEAD, in_order
 
 #: Raised when `audio_digest` or the file's layout changes, so that older files are ignored.
 _CACHE_VERSION = 1
@@ -100,9 +101,11 @@ def decode_all(
     if progress:
         progress(len(paths) - len(to_do), len(paths))
 
-    executor = ThreadPoolExecutor(workers or min(8, os.cpu_count() or 1))
+    threads = workers or min(8, os.cpu_count() or 1)
+    executor = ThreadPoolExecutor(threads)
     try:
-        decoded = executor.map(_decode, [root / paths[index] for index in to_do])
+        waiting = (root / paths[index] for index in to_do)
+        decoded = in_order(lambda path: executor.submit(_decode, path), waiting, AHEAD * threads)
         for count, (index, result) in enumerate(zip(to_do, decoded, strict=True), start=1):
             results[index] = result
             if progress:

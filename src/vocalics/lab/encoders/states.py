@@ -22,8 +22,9 @@ from torch.utils.data import Dataset
 
 from vocalics.files import written_whole
 from vocalics.lab import augment
+from vocalics.lab.audio_store import AudioStore
 from vocalics.lab.corpora import cache_folder
-from vocalics.lab.dataset import AudioStore, clip_rng, utterance_number
+from vocalics.lab.dataset import clip_rng, utterance_number
 from vocalics.lab.encoders.front_end import EncoderFrontEnd
 from vocalics.lab.manifest import Manifest
 from vocalics.lab.progress import Bar
