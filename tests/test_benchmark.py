@@ -296,6 +296,16 @@ def test_the_table_tells_each_system_plain_and_adapted(results):
     assert line in told
     adapted = (interval_text(summary["adapted"][n]["uar"]) for n in ("1", "3", "5", "10", "20", "all"))
     assert " | ".join([interval_text(summary["uar"]), *adapted]) + " |" in told
+    changes = {
+        name.removeprefix("only-"): 100 * (figures["uar"]["mean"] - summary["uar"]["mean"])
+        for name, figures in summary["adapted"].items()
+        if name.startswith("only-")
+    }
+    worst = min(changes, key=changes.get)
+    share = 100 * summary["adapted"]["10"]["speakers_not_worse"]
+    picture = f"[picture]({summary['folder']}/adapted-ravdess.svg)"
+    assert f"| {changes[worst]:+.1f} ({worst}) | {share:.0f} % | {picture} |" in told
+    assert (results / summary["folder"] / "adapted-ravdess.svg").is_file()
 
 
 def test_an_empty_folder_is_refused(tmp_path):

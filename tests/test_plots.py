@@ -70,6 +70,18 @@ def measured(n=40, seed=0):
     return [plots.Measured("pitch", "median, Hz", pitch), plots.Measured("level", "dB", pitch)]
 
 
+#: What `evaluation.evaluate` says of a model that is adapted.
+ADAPTED = {
+    "1": {"uar": {"mean": 0.62, "low": 0.5, "high": 0.7}},
+    "10": {"uar": {"mean": 0.65, "low": 0.55, "high": 0.72}},
+    "all": {"uar": {"mean": 0.66, "low": 0.56, "high": 0.73}},
+    "only-calm": {"uar": {"mean": 0.58, "low": 0.5, "high": 0.65}},
+    "mostly-neutral": {"uar": {"mean": 0.61, "low": 0.5, "high": 0.65}},
+    "dirichlet": {"uar": {"mean": 0.63, "low": 0.5, "high": 0.65}},
+}
+PLAIN = {"mean": 0.6, "low": 0.5, "high": 0.7}
+
+
 def every_figure():
     """One of each kind, with long labels."""
     told, probabilities, truth = bins()
@@ -84,6 +96,7 @@ def every_figure():
         "groups": plots.groups(GROUPS),
         "reliability": plots.reliability_diagram(told, 0.0123),
         "risk": plots.risk_coverage(curve.coverage, curve.risk, 0.8),
+        "adaptation": plots.adaptation(PLAIN, ADAPTED),
         "leaderboard": plots.leaderboard(
             [
                 row("cnn-bilstm-attention-plus", 0.83, "random", folds=3),
@@ -286,6 +299,28 @@ def test_a_thinned_curve_of_risk_keeps_its_ends():
     assert thinned["coverage"] == pytest.approx(np.arange(1, 101) / 100, abs=1 / 1234)  # a clip at most
 
 
+# ---- adaptation ------------------------------------------------------------------------------------------
+
+
+def test_adaptation_is_drawn_by_clips_heard_and_by_one_sided_sets():
+    figure = plots.adaptation(PLAIN, ADAPTED)
+    assert by_gid(figure, "uar").get_ydata().tolist() == [0.6, 0.62, 0.65, 0.66]
+    changes = by_gid(figure, "skewed").get_offsets()[:, 0]
+    assert changes.tolist() == pytest.approx([-2, 1, 3])
+    assert {"none", "1", "10", "all", "only calm", "8 neutral of 10", "10, uneven", "-2.0"} <= {
+        *texts(figure)
+    }
+    assert title(figure) == "+6.0 points with all clips; -2.0 at worst (only calm)"
+
+
+def test_adaptation_without_one_sided_sets_or_intervals_is_one_panel():
+    """Two speakers have no interval."""
+    bare = {"mean": 0.6, "low": None, "high": None}
+    figure = plots.adaptation(bare, {"5": {"uar": bare | {"mean": 0.5}}})
+    assert len(figure.axes) == 1
+    assert title(figure) == "-10.0 points with 5 clips"
+
+
 # ---- leaderboard -----------------------------------------------------------------------------------------
 
 
@@ -369,6 +404,7 @@ def test_a_row_without_an_interval_is_a_point():
         (lambda: plots.groups({"figures": {}}), "there is no speaker to draw"),
         (lambda: plots.reliability_diagram([]), "there are no bins to draw"),
         (lambda: plots.risk_coverage([0.5, 1], [0.5]), r"shape \(2,\), risk \(1,\)"),
+        (lambda: plots.adaptation(PLAIN, {"dirichlet": ADAPTED["dirichlet"]}), "no setting has one"),
         (lambda: plots.interval_rows([], "UAR", ""), "there are no rows to draw"),
         (lambda: plots.leaderboard([]), "run 'vocalics benchmark' first"),
         (lambda: plots.leaderboard([row("lstm", 0.5)], "f1"), "unknown metric 'f1'; known: uar, accuracy"),

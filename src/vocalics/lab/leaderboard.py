@@ -115,7 +115,8 @@ def write_leaderboard(folder: Path) -> list[dict[str, Any]]:
     """Sum up every system below a benchmark's folder, and write the leaderboard there.
 
     ``leaderboard.json`` holds the rows, ``leaderboard.md`` shows them with ``leaderboard.svg``. In the folder
-    of each system lie its summaries, and ``confusion-CORPORA.svg`` once all its folds are measured.
+    of each system lie its summaries, and once all its folds are measured ``confusion-CORPORA.svg`` and
+    ``adapted-CORPORA.svg``.
 
     Returns
     -------
@@ -132,6 +133,7 @@ def write_leaderboard(folder: Path) -> list[dict[str, Any]]:
         write_atomically(system / f"summary-{tested}.json", json.dumps(summary, indent=1) + "\n")
         if summary["tested_on"] == summary["corpora"]:
             _write_confusion(system / f"confusion-{tested}.svg", summary)
+        _write_adaptation(system / f"adapted-{tested}.svg", summary)
     return summaries
 
 
@@ -207,6 +209,16 @@ def _write_confusion(path: Path, summary: dict[str, Any]) -> None:
         path.unlink(missing_ok=True)
         return
     write_atomically(path, _to_svg(plots.confusion_matrix(summary["confusion"], summary["emotions"])))
+
+
+def _write_adaptation(path: Path, summary: dict[str, Any]) -> None:
+    """Draw what adaptation gains and loses in a system that has all its folds, where it was measured."""
+    from vocalics.lab import plots
+
+    if not is_whole(summary) or not summary.get("adapted"):
+        path.unlink(missing_ok=True)
+        return
+    write_atomically(path, _to_svg(plots.adaptation(summary["uar"], summary["adapted"])))
 
 
 def _to_svg(figure: "Figure") -> bytes:

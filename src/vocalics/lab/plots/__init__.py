@@ -15,6 +15,7 @@ Titles say what is seen; `title` puts another in their place. Rates are 0 to 1 a
     corpus.py       class balance, durations, features by emotion, a map of embeddings
 """
 
+from vocalics.lab.plots.adapted import adaptation
 from vocalics.lab.plots.answers import confusion_matrix, groups, per_class_bars
 from vocalics.lab.plots.confidence import reliability_diagram, risk_coverage
 from vocalics.lab.plots.corpus import Measured, class_balance, distributions, embedding_map, speaker_balance
@@ -29,6 +30,7 @@ __all__ = [
     "Measured",
     "PolynomialFit",
     "Sound",
+    "adaptation",
     "class_balance",
     "confusion_matrix",
     "distributions",
