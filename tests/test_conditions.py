@@ -21,7 +21,7 @@ from vocalics.lab.conditions import (
     SAMPLE_RATE,
     SNRS_DB,
     STRONG_ECHO,
-    condition_confusions,
+    condition_probabilities,
     list_conditions,
     recorded,
 )
@@ -222,19 +222,22 @@ def made_answers(by_speaker):
 def test_a_loss_is_what_each_speaker_loses():
     plain = {f"x/{i}": counts(8 + i % 2, 2 - i % 2) for i in range(8)}
     worse = {name: counts(matrix[0, 0] - 3, matrix[0, 1] + 3) for name, matrix in plain.items()}
-    told = evaluate(made_answers(plain), None, {"mp3": worse, "quiet": plain})["conditions"]
+    heard = {"mp3": made_answers(worse).probabilities, "quiet": made_answers(plain).probabilities}
+    told = evaluate(made_answers(plain), None, heard)["conditions"]
     # 85 % on average; every speaker loses 3 of 10, so every draw of speakers does
     assert told["mp3"]["uar"]["mean"] == pytest.approx(0.55)
     assert told["mp3"]["uar_lost"] == pytest.approx({"mean": 0.3, "low": 0.3, "high": 0.3})
     assert told["quiet"]["uar_lost"] == {"mean": 0.0, "low": 0.0, "high": 0.0}
     assert told["quiet"]["uar"]["low"] < 0.85 < told["quiet"]["uar"]["high"]
     assert told["mp3"]["accuracy"]["mean"] == pytest.approx(0.55)
+    assert told["mp3"]["ece"] == pytest.approx(0.9 - 0.55)  # every made answer is 90 % sure
     assert json.loads(json.dumps(told, allow_nan=False)) == told
 
 
 def test_a_loss_of_few_speakers_has_no_interval():
     plain = {f"x/{i}": counts(8, 2) for i in range(metrics.speakers.MINIMUM_SPEAKERS - 1)}
-    lost = evaluate(made_answers(plain), None, {"mp3": plain})["conditions"]["mp3"]["uar_lost"]
+    answers = made_answers(plain)
+    lost = evaluate(answers, None, {"mp3": answers.probabilities})["conditions"]["mp3"]["uar_lost"]
     assert lost == {"mean": 0.0, "low": None, "high": None}
 
 
@@ -249,29 +252,27 @@ def _own_folders(tmp_path, monkeypatch):
     monkeypatch.setattr("vocalics.recognition.speech.has_speech", lambda _: False)
 
 
-def test_a_model_is_counted_by_condition_and_speaker(tiny):
+def test_a_model_answers_every_clip_under_every_condition(tiny):
     model, among = Model.load(tiny.model), tiny_corpus.EMOTIONS
-    found = condition_confusions(model, tiny.tested, list(among), ["white-5db", "quiet"], tiny.manifest)
+    found = condition_probabilities(model, tiny.tested, list(among), ["white-5db", "quiet"], tiny.manifest)
     assert list(found) == ["white-5db", "quiet"]
-    for by_speaker in found.values():
-        assert set(by_speaker) == {"ravdess/01", "ravdess/20"}
-        assert all(matrix.sum() == tiny_corpus.UTTERANCES for matrix in by_speaker.values())
-    plain = Answers.from_scores(score(model, tiny.tested, gate=False), 0.0).confusions()
+    assert all(heard.shape == (len(tiny.tested), len(among)) for heard in found.values())
+    plain = score(model, tiny.tested, gate=False).probabilities
     # it measures levels under the loudest; 30 dB and 16 bits are not heard
-    assert all(np.array_equal(found["quiet"][name], plain[name]) for name in plain)
+    np.testing.assert_array_equal(found["quiet"].argmax(axis=1), plain.argmax(axis=1))
     # anger is noise there, and all else has noise now
-    assert sum(matrix[:, -1].sum() for matrix in found["white-5db"].values()) > 8
+    assert (found["white-5db"].argmax(axis=1) == len(among) - 1).sum() > 8
 
 
 def test_voices_come_from_all_recordings_where_the_test_part_has_one_speaker(tiny):
     alone = tiny.tested.filter(lambda clip: clip.speaker == "01")
     call = (Model.load(tiny.model), alone, list(tiny_corpus.EMOTIONS), ["babble-20db"])
-    assert condition_confusions(*call, tiny.manifest)["babble-20db"].keys() == {"ravdess/01"}
+    assert len(condition_probabilities(*call, tiny.manifest)["babble-20db"]) == len(alone)
     with pytest.raises(UsageError, match="there is 1 in all; add recordings of others"):
-        condition_confusions(*call, alone)
+        condition_probabilities(*call, alone)
     unknown = replace(tiny.manifest, utterances=tuple(replace(u, speaker="") for u in tiny.manifest))
     with pytest.raises(UsageError, match="do not say who speaks"):
-        condition_confusions(*call, unknown)
+        condition_probabilities(*call, unknown)
 
 
 def test_evaluate_prints_writes_and_reports_them(tiny, command, tmp_path):
@@ -286,7 +287,8 @@ def test_evaluate_prints_writes_and_reports_them(tiny, command, tmp_path):
     assert row[-1] == lost
     report = (tmp_path / "e/report.md").read_text()
     uar, accuracy = (f"{100 * figures['mp3'][name]['mean']:.1f} %" for name in ("uar", "accuracy"))
-    assert f"| mp3 | {uar} | {lost.replace('-', '−')} | {accuracy} |" in report
+    ece = f"{figures['mp3']['ece']:.3f}"
+    assert f"| mp3 | {uar} | {lost.replace('-', '−')} | {accuracy} | {ece} |" in report
     assert (tmp_path / "e/conditions.png").is_file()
 
 
@@ -313,15 +315,14 @@ def fold(tiny, tmp_path, monkeypatch):
     return measure
 
 
-def test_a_fold_counts_what_the_model_answers(tiny, fold):
+def test_a_fold_keeps_what_the_model_answers(tiny, fold):
     result = fold("quiet", "mp3")
-    found = condition_confusions(
+    found = condition_probabilities(
         Model.load(tiny.model), tiny.tested, list(tiny_corpus.EMOTIONS), ["quiet", "mp3"], tiny.manifest
     )
-    assert result["conditions"] == {
-        name: {speaker: matrix.tolist() for speaker, matrix in by_speaker.items()}
-        for name, by_speaker in found.items()
-    }
+    assert list(result["conditions"]) == ["quiet", "mp3"]
+    for name, heard in found.items():
+        np.testing.assert_allclose(result["conditions"][name], heard, rtol=5e-3)  # three digits
 
 
 def test_conditions_are_added_without_a_training_and_the_rest_stays(fold, monkeypatch):
@@ -360,8 +361,12 @@ def test_folds_are_summed_up_over_speakers_once_all_have_a_condition(fold, tmp_p
     (path,) = (tmp_path / "results").rglob("fold-*.json")
     summary = summarise([path])
     assert list(summary["conditions"]) == ["quiet", "white-5db"]
-    pooled = sum(np.array(matrix) for matrix in result["conditions"]["white-5db"].values())
+    emotions = tuple(result["recipe"]["emotions"])
+    truth = np.array([emotions.index(name) for name in result["clips"]["truth"]])
+    heard = np.array(result["conditions"]["white-5db"])
+    pooled = metrics.confusion(truth, heard.argmax(axis=1), emotions)
     noisy = summary["conditions"]["white-5db"]
+    assert noisy["ece"] == pytest.approx(metrics.ece(heard / heard.sum(axis=1, keepdims=True), truth, 10))
     assert noisy["uar"]["mean"] == pytest.approx(metrics.uar(pooled))
     assert noisy["uar_lost"]["mean"] == pytest.approx(summary["uar"]["mean"] - metrics.uar(pooled))
 
@@ -375,9 +380,7 @@ def test_folds_are_summed_up_over_speakers_once_all_have_a_condition(fold, tmp_p
         setting: {renamed(name): rows for name, rows in by_speaker.items()}
         for setting, by_speaker in second["adapted"].items()
     }
-    second["conditions"] = {
-        "quiet": {renamed(name): rows for name, rows in second["conditions"]["quiet"].items()}
-    }
+    del second["conditions"]["white-5db"]
     other = path.with_name("fold-2-seed-0.json")
     other.write_text(json.dumps(second))
     both = summarise([path, other])["conditions"]

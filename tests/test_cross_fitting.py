@@ -8,6 +8,7 @@ import pytest
 
 from made_folds import write_folds
 from made_speakers import N_EMOTIONS, made_speakers
+from vocalics.lab import metrics
 from vocalics.lab.calibration import equal_weights, fit_temperature, tempered
 from vocalics.lab.cross_fitting import cross_fitted, fitted, is_uncalibrated
 from vocalics.lab.leaderboard import summarise
@@ -62,6 +63,13 @@ def test_a_recipe_with_a_validation_part_keeps_its_calibration(tmp_path):
 
 def test_a_single_fold_has_no_other_to_be_calibrated_by(results):
     assert cross_fitted(results[:1]) == results[:1]
+
+
+def test_answers_in_bad_recordings_get_the_same_temperature(results):
+    for result in results:
+        result["conditions"] = {"mp3": result["clips"]["probabilities"]}
+    for calibrated in cross_fitted(results):
+        assert calibrated["conditions"]["mp3"] == calibrated["clips"]["probabilities"]
 
 
 def test_every_corpus_counts_the_same(results):
@@ -171,6 +179,21 @@ def test_other_folds_tell_how_speakers_differ_and_adapting_gains_by_it(folds):
     ]
     before = np.mean(np.concatenate(truths) == np.concatenate(answers))
     assert right(cross_fitted(plain), "all") > before + 0.03
+
+
+def test_answers_with_all_clips_are_kept_and_their_calibration_is_told(folds):
+    results = cross_fitted(read(folds))
+    for result in results:
+        probabilities, truth = np.array(result["adapted_probabilities"]), result["clips"]["truth"]
+        assert probabilities.sum(axis=1) == pytest.approx(1)
+        answers = np.array(result["recipe"]["emotions"])[probabilities.argmax(axis=1)]
+        counts = sum(np.array(own) for own in result["adapted"]["all"].values())
+        assert (answers == np.array(truth)).sum() == np.trace(counts)
+    summary = summarise(sorted(folds.glob("fold-*.json")))
+    every = np.concatenate([result["adapted_probabilities"] for result in results])
+    emotions = results[0]["recipe"]["emotions"]
+    truth = [emotions.index(name) for result in results for name in result["clips"]["truth"]]
+    assert summary["adapted"]["all"]["ece"] == pytest.approx(metrics.ece(every, truth, 10))
 
 
 def test_the_truth_of_a_fold_changes_nothing_of_its_own_adapted_answers(folds):

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from scipy.special import softmax
 
 from vocalics.errors import UsageError
 from vocalics.lab.manifest import Utterance
@@ -170,6 +171,27 @@ def adapted_confusions(
         counts = found[drawn.setting][speakers[drawn.tested]]
         counts[truth[drawn.tested], int(logits[columns].argmax())] += 1
     return found
+
+
+def adapted_probabilities(scores: Scores, head: AffineHead) -> npt.NDArray[np.float64]:
+    """Answer each clip adapted with all other clips of its speaker but its twins and copies.
+
+    Parameters
+    ----------
+    scores
+        Plain answers and embeddings.
+    head
+        The model's own head, with its temperature; it must know how speakers differ.
+
+    Returns
+    -------
+    Probabilities (n_clips, n_emotions); those of a speaker's only clip stay plain.
+    """
+    logits = head.logits(scores.embeddings)
+    others = [_Set("all", tested, _others(scores.utterances, tested)) for tested in range(len(scores))]
+    for heard, adapted in _adapted_together(head, scores.embeddings, [one for one in others if one.rows]):
+        logits[heard.tested] = adapted
+    return np.asarray(softmax(logits / head.temperature, axis=1))
 
 
 @dataclass(frozen=True)

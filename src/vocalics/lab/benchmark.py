@@ -9,11 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
 from vocalics.errors import SplitError, UsageError
 from vocalics.files import write_atomically
 from vocalics.lab import leaks, metrics
 from vocalics.lab.adaptation import adapted_confusions, list_settings, twins
-from vocalics.lab.conditions import condition_confusions
+from vocalics.lab.conditions import condition_probabilities
 from vocalics.lab.evaluation import Answers
 from vocalics.lab.leaderboard import read_answers
 from vocalics.lab.manifest import Manifest
@@ -156,7 +159,7 @@ def run_fold(
             "corpus": answers.corpora,
             "twin": twins(tested.utterances),
             "no_speech": [i for i, silent in enumerate(answers.no_speech) if silent],
-            "probabilities": [[float(f"{p:.5g}") for p in row] for row in answers.probabilities],
+            "probabilities": _digits(answers.probabilities, 5),
         },
         "adapted": {
             setting: {speaker: counts.tolist() for speaker, counts in by_speaker.items()}
@@ -215,14 +218,14 @@ def _add_conditions(
 def _measured(
     model: Model, tested: Manifest, conditions: Sequence[str], recordings: Manifest, progress: Progress
 ) -> dict[str, Any]:
-    """Return what a fold's result says of the conditions: counts by condition and speaker."""
-    found = condition_confusions(model, tested, model.emotions, conditions, recordings, progress)
-    return {
-        "conditions": {
-            name: {speaker: counts.tolist() for speaker, counts in by_speaker.items()}
-            for name, by_speaker in found.items()
-        }
-    }
+    """Return what a fold's result says of the conditions: the probabilities, clip by clip."""
+    found = condition_probabilities(model, tested, model.emotions, conditions, recordings, progress)
+    return {"conditions": {name: _digits(heard, 3) for name, heard in found.items()}}
+
+
+def _digits(probabilities: npt.NDArray[np.float64], digits: int) -> list[list[float]]:
+    """Return rows with so many significant digits: a file half as long."""
+    return [[float(f"{p:.{digits}g}") for p in row] for row in probabilities]
 
 
 def _write(path: Path, result: dict[str, Any]) -> None:

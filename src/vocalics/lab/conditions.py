@@ -20,7 +20,6 @@ from vocalics.lab.audio_store import AudioStore
 from vocalics.lab.augment import Babble, Samples
 from vocalics.lab.babble import Voices
 from vocalics.lab.dataset import clip_rng, utterance_number
-from vocalics.lab.evaluation import Answers
 from vocalics.lab.manifest import Manifest, Utterance
 from vocalics.lab.progress import Progress, no_progress
 from vocalics.lab.scores import score
@@ -171,15 +170,15 @@ def list_conditions(wanted: str) -> tuple[str, ...]:
     return tuple(name for name in CONDITIONS if name in names)
 
 
-def condition_confusions(
+def condition_probabilities(
     model: Model,
     tested: Manifest,
     among: Sequence[str],
     names: Sequence[str],
     recordings: Manifest,
     progress: Progress = no_progress,
-) -> dict[str, dict[str, npt.NDArray[np.int64]]]:
-    """Count right and wrong answers under every condition and by speaker.
+) -> dict[str, npt.NDArray[np.float64]]:
+    """Let a model answer under every condition.
 
     Parameters
     ----------
@@ -198,8 +197,7 @@ def condition_confusions(
 
     Returns
     -------
-    condition -> ``corpus/speaker`` -> confusion matrix (n_emotions, n_emotions), as of
-    `evaluation.Answers.confusions`.
+    condition -> probabilities (n_clips, n_emotions), in the order of `tested` and `among`.
 
     Raises
     ------
@@ -216,7 +214,7 @@ def condition_confusions(
         listen = partial(recorded, condition, store, voices)
         with progress(condition.description) as bar:
             scores = score(model, tested, gate=False, listen=listen, progress=bar).among(among)
-        found[condition.name] = Answers.from_scores(scores, threshold=0.0).confusions()
+        found[condition.name] = scores.probabilities
     return found
 
 

@@ -6,8 +6,6 @@ heard. They are training speakers of this fold, so nothing is fitted on those th
 strangers tell how speakers differ, by which a model adapts to one.
 """
 
-import hashlib
-import json
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,8 +14,6 @@ from typing import Any
 import numpy as np
 
 from vocalics.card import SpeakerNumbers
-from vocalics.files import write_atomically
-from vocalics.lab import adaptation
 from vocalics.lab.calibration import (
     Calibration,
     abstention_threshold,
@@ -25,12 +21,8 @@ from vocalics.lab.calibration import (
     fit_temperature,
     tempered,
 )
-from vocalics.lab.manifest import Utterance
-from vocalics.lab.scores import Scores
+from vocalics.lab.cross_adaptation import adapted_by_others
 from vocalics.lab.speaker_statistics import FEWEST_SPEAKERS, measure_speakers
-from vocalics.recognition import speaker_prior
-from vocalics.recognition.head import AffineHead
-from vocalics.recognition.speaker_prior import SpeakerPrior
 
 Result = dict[str, Any]
 
@@ -53,8 +45,8 @@ def cross_fitted(results: Sequence[Result], folder: Path | None = None) -> list[
 
     Returns
     -------
-    The results with new probabilities, ``temperature``, ``abstain_below`` and, where the other folds can tell
-    how speakers differ, ``adapted``.
+    The results with new probabilities, ``temperature`` and ``abstain_below``. Where the other folds can tell
+    how speakers differ, also with ``adapted``, and ``adapted_probabilities`` with all clips of the speaker.
     """
     if len(results) < 2 or not all(map(is_uncalibrated, results)):
         return list(results)
@@ -63,8 +55,13 @@ def cross_fitted(results: Sequence[Result], folder: Path | None = None) -> list[
     numbers = [fit.speakers for fit in fits]
     if None in numbers or any("twin" not in result["clips"] for result in results):
         return calibrated
-    adapted = _kept_or_adapted(results, [own for own in numbers if own], folder)
-    return [own | {"adapted": counts} for own, counts in zip(calibrated, adapted, strict=True)]
+    adapted = adapted_by_others(results, [own for own in numbers if own], folder)
+    return [
+        own
+        | {"adapted": found["counts"]}
+        | {"adapted_probabilities": tempered(found["probabilities"], own["temperature"]).tolist()}
+        for own, found in zip(calibrated, adapted, strict=True)
+    ]
 
 
 def fitted(results: Sequence[Result]) -> Calibration:
@@ -106,72 +103,14 @@ def _speakers(
 
 def _calibrated(result: Result, calibration: Calibration) -> Result:
     probabilities = tempered(result["clips"]["probabilities"], calibration.temperature)
+    conditions = {
+        name: tempered(heard, calibration.temperature).tolist()
+        for name, heard in result.get("conditions", {}).items()
+    }
     return {
         **result,
+        **({"conditions": conditions} if conditions else {}),
         "temperature": calibration.temperature,
         "abstain_below": calibration.abstain_below,
         "clips": {**result["clips"], "probabilities": probabilities.tolist()},
-    }
-
-
-# Adapted answers -----------------------------------------------------------------------------------------
-
-
-def _kept_or_adapted(
-    results: Sequence[Result], numbers: Sequence[SpeakerNumbers], folder: Path | None
-) -> list[dict[str, Any]]:
-    """Return each fold's adapted counts, from the file beside the folds where that is of these very folds."""
-    path = folder / f"adapted-seed-{results[0]['seed']}.json" if folder else None
-    method = [value for name, value in sorted(vars(speaker_prior).items()) if name.isupper()]
-    asked = [[result["clips"] for result in results], method, [own.model_dump() for own in numbers]]
-    digest = hashlib.sha256(json.dumps(asked).encode()).hexdigest()
-    if path and path.is_file():
-        kept = json.loads(path.read_text(encoding="utf-8"))
-        if kept["of"] == digest:
-            return list(kept["adapted"])
-    adapted = [_adapted(result, own) for result, own in zip(results, numbers, strict=True)]
-    if path:
-        write_atomically(path, json.dumps({"of": digest, "adapted": adapted}, separators=(",", ":")) + "\n")
-    return adapted
-
-
-def _adapted(result: Result, numbers: SpeakerNumbers) -> dict[str, Any]:
-    """Return one fold's counts by setting and speaker, adapted by what other folds' speakers tell."""
-    emotions, clips = tuple(result["recipe"]["emotions"]), result["clips"]
-    probabilities = np.asarray(clips["probabilities"], dtype=np.float64)
-    silent = np.zeros(len(probabilities), dtype=bool)
-    silent[clips["no_speech"]] = True
-    columns = ("id", "corpus", "speaker", "gender", "truth", "twin")
-    utterances = tuple(
-        Utterance(
-            id=name,
-            path="",
-            corpus=corpus,
-            speaker=speaker.removeprefix(f"{corpus}/"),
-            gender=gender,
-            emotion=emotion,
-            intensity="",
-            sentence=str(twin),
-            duration_s=0.0,
-            digest="",
-        )
-        for name, corpus, speaker, gender, emotion, twin in zip(
-            *(clips[column] for column in columns), strict=True
-        )
-    )
-    size = len(emotions)
-    # A head that takes logits for embeddings, and leaves them as they are.
-    head = AffineHead(
-        np.eye(size), np.zeros(size), np.zeros(size), np.ones(size), 1.0, SpeakerPrior.from_card(numbers)
-    )
-    logits = np.log(probabilities.clip(1e-12))
-    found = adaptation.adapted_confusions(
-        Scores(utterances, emotions, probabilities, logits, silent),
-        head,
-        list(range(size)),
-        adaptation.list_settings(emotions),
-    )
-    return {
-        setting: {speaker: counts.tolist() for speaker, counts in by_speaker.items()}
-        for setting, by_speaker in found.items()
     }

@@ -72,7 +72,7 @@ def evaluate_file(
     clip_counts = () if adapt is None else _clip_counts(adapt)
     condition_names: tuple[str, ...] = ()
     if conditions is not None:
-        from vocalics.lab.conditions import condition_confusions, list_conditions  # which loads PyTorch
+        from vocalics.lab.conditions import condition_probabilities, list_conditions  # which loads PyTorch
 
         condition_names = list_conditions(conditions)
     run = Path(model) if Path(model).is_dir() else None
@@ -104,7 +104,7 @@ def evaluate_file(
     columns = [opened.emotions.index(emotion) for emotion in among]
     adapted = adapted_confusions(scores, AffineHead.from_card(opened.card.head), columns, settings)
     badly_recorded = (
-        condition_confusions(opened, tested, among, condition_names, recordings, progress)
+        condition_probabilities(opened, tested, among, condition_names, recordings, progress)
         if condition_names
         else {}
     )

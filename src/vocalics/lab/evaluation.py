@@ -10,7 +10,7 @@ import numpy.typing as npt
 from vocalics.card import ModelCard
 from vocalics.errors import UsageError
 from vocalics.lab import metrics
-from vocalics.lab.adaptation import adapted_figures, flatten_counts
+from vocalics.lab.adaptation import adapted_figures
 from vocalics.lab.manifest import Manifest
 from vocalics.lab.scores import Scores
 
@@ -125,7 +125,7 @@ class Answers:
 def evaluate(
     answers: Answers,
     adapted: dict[str, dict[str, npt.NDArray[np.int64]]] | None = None,
-    conditions: dict[str, dict[str, npt.NDArray[np.int64]]] | None = None,
+    conditions: dict[str, npt.NDArray[np.float64]] | None = None,
 ) -> dict[str, Any]:
     """Measure answers, and return every figure as plain numbers for JSON.
 
@@ -136,7 +136,8 @@ def evaluate(
     adapted
         Confusion matrices by setting and speaker, from `adaptation.adapted_confusions`.
     conditions
-        Those of the same clips by condition and speaker, from `conditions.condition_confusions`.
+        Probabilities (n_clips, n_emotions) for the same clips by condition, from
+        `conditions.condition_probabilities`.
 
     Returns
     -------
@@ -180,23 +181,18 @@ def evaluate(
             for setting, confusions in adapted.items()
         }
     if conditions:
-        plain = answers.confusions()
-        figures["conditions"] = {name: _under(counts, plain) for name, counts in conditions.items()}
+        figures["conditions"] = {name: _under(answers, heard) for name, heard in conditions.items()}
     return figures
 
 
-def _under(
-    confusions: dict[str, npt.NDArray[np.int64]], plain: dict[str, npt.NDArray[np.int64]]
-) -> dict[str, Any]:
-    """Return UAR and accuracy under a condition, and how much UAR was lost, on the same drawn speakers."""
-    speakers_in_order = sorted(plain)
-    truth, clean, speakers = flatten_counts({name: plain[name] for name in speakers_in_order})
-    # The clips are the same, so their truths are: only which answer is whose is lost, and no figure asks.
-    _, predicted, _ = flatten_counts({name: confusions[name] for name in speakers_in_order})
+def _under(answers: Answers, probabilities: npt.NDArray[np.float64]) -> dict[str, Any]:
+    """Return the figures under a condition, and how much UAR was lost, on the same drawn speakers."""
+    truth, speakers, predicted = answers.truth, answers.speakers, probabilities.argmax(axis=1)
     return {
         "uar": metrics.bootstrap_interval("uar", truth, predicted, speakers).to_dict(),
-        "uar_lost": metrics.paired_difference("uar", truth, clean, predicted, speakers).to_dict(),
+        "uar_lost": metrics.paired_difference("uar", truth, answers.predicted, predicted, speakers).to_dict(),
         "accuracy": metrics.bootstrap_interval("accuracy", truth, predicted, speakers).to_dict(),
+        "ece": metrics.ece(probabilities, truth, min(ECE_BINS, len(truth))),
     }
 
 

@@ -10,20 +10,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
 from vocalics.errors import UsageError
 from vocalics.files import write_atomically
 from vocalics.lab import metrics
 from vocalics.lab.cross_fitting import cross_fitted
-from vocalics.lab.evaluation import Answers, evaluate
+from vocalics.lab.evaluation import ECE_BINS, Answers, evaluate
 from vocalics.lab.standings import is_whole, list_claims, markdown, rows_to_draw
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 Result = dict[str, Any]
+FloatArray = npt.NDArray[np.float64]
 
-#: Setting or condition -> speaker -> rows of a confusion matrix.
+#: Setting -> speaker -> rows of a confusion matrix.
 Counts = dict[str, dict[str, list[list[int]]]]
 
 
@@ -148,7 +150,7 @@ def rows_of(summary: dict[str, Any]) -> list[dict[str, Any]]:
     Returns
     -------
     Rows with the keys of the contract, in its order, besides ``tested_on`` and ``folds_of_protocol``. The
-    calibration of adapted answers is not measured: their ``ece`` is None.
+    calibration of adapted answers is measured with all clips alone: other rows have the ``ece`` None.
     """
     settings = {
         "all" if name == "all" else int(name): figures
@@ -249,25 +251,33 @@ def _of_equal_folds(results: list[Result]) -> tuple[list[Result], list[int]]:
 def _figures(results: list[Result], corpus: str | None) -> dict[str, Any]:
     """Return the figures of one seed over its folds."""
     parts = [read_answers(result) for result in results]
-    if corpus:
-        parts = [part.where(np.array(part.corpora) == corpus) for part in parts]
-    tested = [part for part in parts if part.ids]  # a corpus with fewer folds is missing in the others
+    kept = [np.array([not corpus or own == corpus for own in part.corpora], dtype=bool) for part in parts]
+    tested = [part.where(keep) for part, keep in zip(parts, kept, strict=True)]
+    tested = [part for part in tested if part.ids]  # a corpus with fewer folds is missing in the others
     everywhere = set.intersection(*({*result.get("conditions", {})} for result in results))
     figures = evaluate(
         Answers.pooled(tested),
         _pooled([result["adapted"] for result in results], corpus),
-        _pooled(
-            [
-                {name: counts for name, counts in result.get("conditions", {}).items() if name in everywhere}
-                for result in results
-            ],
-            corpus,
-        ),
+        {
+            name: _probabilities([own["conditions"][name] for own in results], kept)
+            for name in results[0].get("conditions", {})
+            if name in everywhere
+        },
     )
+    if all("adapted_probabilities" in result for result in results):
+        adapted = _probabilities([own["adapted_probabilities"] for own in results], kept)
+        truth = np.concatenate([part.truth for part in tested])
+        figures["adapted"]["all"]["ece"] = metrics.ece(adapted, truth, min(ECE_BINS, len(truth)))
     figures["uar_by_fold"] = [
         metrics.uar(metrics.confusion(part.truth, part.predicted, part.emotions)) for part in tested
     ]
     return figures
+
+
+def _probabilities(folds: list[list[list[float]]], kept: list[npt.NDArray[np.bool_]]) -> FloatArray:
+    """Put the rows of folds together, those that are kept; three digits of each do not sum to one."""
+    rows = np.concatenate([np.array(fold)[keep] for fold, keep in zip(folds, kept, strict=True)])
+    return np.asarray(rows / rows.sum(axis=1, keepdims=True))
 
 
 def _pooled(parts: list[Counts], corpus: str | None) -> dict[str, dict[str, np.ndarray]]:

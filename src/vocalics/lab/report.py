@@ -258,6 +258,7 @@ def _conditions(figures: Mapping[str, Any]) -> Section:
             f"{_percent(one['uar']['mean'])}{_between(one['uar'])}",
             f"{100 * one['uar_lost']['mean']:.1f}{_between(one['uar_lost'])}".replace("-", "−"),
             _percent(one["accuracy"]["mean"]),
+            f"{one['ece']:.3f}",
         ]
         for name, one in conditions.items()
     ]
@@ -269,7 +270,7 @@ def _conditions(figures: Mapping[str, Any]) -> Section:
             "The same clips with noise, other voices, echo and lossy coding, made by rule: every model hears "
             "the same. The interval of a loss is over the same speakers in both recordings.",
             Picture("conditions", plots.interval_rows(drawn, "UAR", title, reference=plain), title),
-            Table(["recorded with", "UAR", "lost, points", "accuracy"], rows),
+            Table(["recorded with", "UAR", "lost, points", "accuracy", "ECE"], rows),
         ],
     )
 
